@@ -83,7 +83,7 @@ public class Worker {
                     List<Task> tasks = exchange(db, outbox);
                     for (Task task : tasks) outbox.add(outcome(task));
                     if (!tasks.isEmpty() || draining) continue;
-                    // What is queued from the announcement on is hinted at; what was queued before is found by looking once more.
+                    // Hints are sent for tasks queued after the announcement; tasks queued before are found by looking once more.
                     if (isAnnounced) db.unwrap(PGConnection.class).getNotifications(1000);
                     else run(db, "SELECT workflow_tick()");
                     isAnnounced = !isAnnounced;

@@ -92,7 +92,7 @@ async function exchange(db) {
   return sent.length + said.tasks.length > 0;
 }
 
-// Renews the leases of what runs.
+// Renews the leases of running tasks.
 async function renew(db) {
   const held = [...running.values()];
   const { rows } = await db.query(

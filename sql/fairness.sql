@@ -1,8 +1,9 @@
 -- Fairness: executions of a workflow share the queue by a key, such as a tenant (`fair_by` in the definition).
 --
--- A task's place in the queue is a time, and the queue is worked off in the order of places. A new task of a key comes a minute,
--- divided by the key's weight, after the last one of that key in the queue, and never before now (queue/fairness.rs). So a key with
--- a million queued tasks cannot delay the first task of any other key. A place only determines the order: no task waits for it.
+-- A task's place in the queue is a time, and the queue is processed in the order of places. A new task of a key comes a
+-- minute, divided by the key's weight, after the last one of that key in the queue, and never before now
+-- (queue/fairness.rs). So a key with a million queued tasks cannot delay the first task of any other key. A place only
+-- determines the order: no task waits for it.
 
 CREATE FUNCTION workflow.fair_hash(workflow_ref text, key text) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

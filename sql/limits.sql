@@ -1,8 +1,8 @@
 -- Limits and holds: how many tasks with a key run at once, how fast they begin, and what must not begin yet.
 --
--- A task names its limits (`limit` in a definition), and an action the limits of all its tasks; each has a key, so that one limit can
--- count every tenant, say, separately. The values are set here and can be changed at any time: the next claim applies them. A limit
--- belongs to one server and counts the tasks of all parts together.
+-- A task names its limits (`limit` in a definition), and an action the limits of all its tasks; each has a key, so that
+-- one limit can, for example, count every tenant separately. The values are set here and can be changed at any time:
+-- the next claim applies them. A limit belongs to one server and counts the tasks of all parts together.
 --
 -- Limits never make claims and reports wait for each other (limits.rs). workflow_set_limit, workflow_hold and workflow_release may
 -- wait for claims that are examining the same keys at that moment.
@@ -296,7 +296,8 @@ COMMENT ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) IS
   'Returns the holds that have not expired, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) FROM PUBLIC;
 
--- Whoever defines or registers the same ref again does not find it held, and nobody could release what has no name any more.
+-- If the same ref is defined or registered again, it must not be held, and nobody could release a hold whose target no
+-- longer has a name.
 CREATE FUNCTION workflow.forget_ref() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

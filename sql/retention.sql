@@ -1,5 +1,5 @@
 -- Retention by definition: workflow_tick deletes executions that ended longer ago than their workflow's `keep` says, or
--- pg_workflow.keep where it says nothing.
+-- pg_workflow.keep if it says nothing.
 --
 -- There is one row per workflow and status that has a retention period. It records how far the executions of the workflow, in order
 -- of creation, have been examined, so that executions that are kept are not read again at each tick. Executions that had not ended

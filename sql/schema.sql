@@ -29,8 +29,8 @@
 -- * While there is one branch with few variables, they are in `workflow_execution.variables`. If there are several branches, or
 --   more variables than a row should hold, published variables become rows of `branch_change` on top of them: an event writes only
 --   what it adds, however much there is already. workflow.readable shows both as one.
--- * The conductor's own memory is `workflow_execution.state`. It is NULL for a single branch of plain steps without variables, so
---   a linear workflow that publishes nothing never writes its execution's row between start and end.
+-- * The conductor's own state is `workflow_execution.state`. It is NULL for a single branch of plain steps without
+--   variables, so a linear workflow that publishes nothing never writes its execution's row between start and end.
 -- * A report of a completed task whose execution is locked by another session doesn't wait: it ends the task's row and adds a row
 --   of `pending_report`. The session that locks the execution next first removes these rows and lets the conductor process them
 --   with its own reports.
@@ -295,7 +295,7 @@ CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution 
 CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (due_at, id, part) WHERE due_at IS NOT NULL;
 CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id) WHERE propagate_after IS NOT NULL;
 CREATE INDEX workflow_execution_limit_idx ON workflow.workflow_execution (limit_key, limit_place, id, part) WHERE limit_key IS NOT NULL;
--- Whoever waits to begin is found by it, even if the key was locked when it came.
+-- Finds executions that wait to begin, including those that found the key locked.
 CREATE INDEX workflow_execution_turn_idx ON workflow.workflow_execution (workflow_def, concurrency_key, limit_place, id) WHERE limit_place IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
 -- For workflow_search. A success writes none of the indexed columns, so these indexes cost it nothing.

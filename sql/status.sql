@@ -450,7 +450,8 @@ BEGIN
           UNION ALL
           SELECT 'workflow_task_execution', t.id, 'workflow_task_execution_id_seq' FROM workflow.workflow_task_execution t) AS o
     JOIN (SELECT s.sequencename AS sequence, coalesce(s.last_value, 0) AS last_value FROM pg_sequences s
-          -- CASE, because the planner may look at the privilege before the schema, and so for sequences that are not ours.
+          -- CASE, because the planner may otherwise check the privilege before the schema, and thus for sequences that
+          -- are not ours.
           WHERE CASE s.schemaname WHEN 'workflow' THEN has_sequence_privilege(format('workflow.%I', s.sequencename), 'USAGE, SELECT') END) AS q
       ON q.sequence = o.sequence
     WHERE o.id >> 40 & 255 = (workflow.make_id(0, 0) >> 40) AND o.id & 1099511627775 > q.last_value

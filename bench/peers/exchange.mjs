@@ -16,7 +16,7 @@ export async function open() {
   return db;
 }
 
-/** Starts a workflow of so many steps for each job, or one under a limit by key. */
+/** Starts a workflow of this many steps for each job, or one under a limit by key. */
 export async function enqueue(jobs, steps, keys, clock) {
   const db = await open();
   const start = 'SELECT count(*) FROM workflow_start_many($1, $2::jsonb[])';
@@ -26,7 +26,7 @@ export async function enqueue(jobs, steps, keys, clock) {
   await db.end();
 }
 
-/** A worker in plain SQL, as examples/worker.mjs has it: one call a round, which reports what is done and takes what is next. */
+/** A worker in plain SQL, like examples/worker.mjs: one call per round, which reports finished tasks and claims the next ones. */
 export async function work(started, stopped) {
   let stopping = false;
   stopped.then(() => (stopping = true));

@@ -1,4 +1,4 @@
-// How soon an idle graphile-worker with default settings gets what is enqueued: the same as bench/src/bin/wake.rs does for ours.
+// How soon an idle graphile-worker with default settings gets a job that is enqueued, measured like ours in bench/src/bin/wake.rs.
 // Prints the median and the 95th percentile, in milliseconds.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { url } from './protocol.mjs';

@@ -28,7 +28,7 @@ await drive({
 
   async work(started, stopped, keys) {
     let done = 0;
-    // One of each key at once never fills a large batch, and it would pause after every one.
+    // With one job per key at once, a large batch is never full, and it would pause after each batch.
     const limit = keys ? { groupConcurrency: 1, batchSize: keys / 2 } : {};
     const boss = await open();
     await started();

@@ -3,11 +3,11 @@
 import { createInterface } from 'node:readline';
 
 export const url = process.env.DATABASE_URL;
-/** What a job or a workflow gets. */
+/** The payload of a job or a workflow. */
 export const payload = { order: 12345, note: 'pack and send it' };
-/** What the first job of a row of so many gets: how many are to follow it. */
+/** The payload of the first job in a row of this many: how many are to follow it. */
 export const first = (steps) => ({ ...payload, following: steps - 1 });
-/** What the job after gets. */
+/** The payload of the next job. */
 export const next = (job) => ({ ...job, following: job.following - 1 });
 
 /** Calls put for each thousand jobs, with their number, one after the other. */
@@ -15,10 +15,10 @@ export async function inThousands(jobs, put) {
   for (let left = jobs; left > 0; left -= 1000) await put(Math.min(left, 1000));
 }
 
-/** The numbers from 0 on of n jobs: their keys, if there are so many keys. */
+/** The keys of n jobs, numbered from 0, if there are this many keys. */
 export const tenants = (n, keys) => Array.from({ length: n }, (_, number) => number % keys);
 
-/** Adds jobs, those of the same moment by one call of put: a call for each would be a commit for each. */
+/** Adds jobs; those added at the same moment share one call of put, because separate calls would be separate commits. */
 export function together(put) {
   let [waiting, call] = [[], null];
   const flush = () => {
@@ -34,7 +34,7 @@ export function together(put) {
 
 const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
-/** Does what the command line says; work gives how many jobs it has done. */
+/** Executes the command line; work returns how many jobs it has done. */
 export async function drive({ prepare, enqueue, work }) {
   const [word, ...numbers] = process.argv.slice(2);
   const [jobs, steps, keys = 0] = numbers.map(Number);

@@ -36,7 +36,7 @@ INSERT INTO q (state, attempts, lease_until, done_at, payload, result)
 SELECT 2, 1, now(), now(), one.payload, one.result
 FROM (SELECT payload, result FROM q WHERE state = 2 LIMIT 1) AS one, generate_series(1, 1000000);
 
--- Exactly that many of ours; without originals there would be none.
+-- Checks that there are exactly that many of ours: without originals there would be none.
 DO $$ BEGIN
   ASSERT (SELECT count(*) FROM workflow.workflow_task_execution WHERE id > 1000000) = 1000000, 'these are not a million tasks';
 END $$;

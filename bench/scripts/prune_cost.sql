@@ -1,4 +1,4 @@
--- What deleting executions of ten steps costs, as a ratio to what their steps cost: psql -f, in an empty database.
+-- Measures the cost of deleting executions of ten steps, relative to the cost of their steps: psql -f, in an empty database.
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS pg_workflow CASCADE; CREATE EXTENSION pg_workflow;
 SELECT workflow_register_action('demo.a') IS NOT NULL;

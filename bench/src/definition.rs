@@ -50,7 +50,7 @@ pub fn jobs(name: &str) -> String {
     )
 }
 
-/// Returns a workflow of one task, of which one at a time runs for each tenant.
+/// Returns a workflow with one task, which runs for one execution per tenant at a time.
 pub fn keyed(name: &str) -> String {
     let limit = "limit: {name: tenants, key: \"{{ parameters.tenant }}\"}, action: bench.step";
     linear(name, 1)

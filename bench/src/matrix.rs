@@ -187,7 +187,7 @@ fn join() -> Contest {
     Contest { name: Some("join"), ..Contest::new(load, &[(of(10_000), of(1000)), (of(10_000), of(100))]) }
 }
 
-/// Returns the experiment that shows what a limit costs that lets everything begin.
+/// Returns the experiment that shows the cost of a limit that is never reached.
 fn limits() -> Contest {
     Contest { name: Some("limits"), ..Contest::new(BASE, &[(LIMITED3, LINEAR3)]) }
 }

@@ -32,7 +32,8 @@ pub struct Arguments {
     /// Only show what would change
     #[arg(long)]
     dry_run: bool,
-    /// Also remove workflows and actions of these packs that are not in any file; workflows with executions are disabled
+    /// Also remove workflows and actions of these packs that are not in any file; workflows with executions are
+    /// disabled
     #[arg(long)]
     prune: bool,
     /// Exit with status 1 if anything changes or would change
@@ -64,8 +65,8 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     Ok(if arguments.exit_code && changed > 0 { Ending::Bad } else { Ending::Good })
 }
 
-/// Applies everything in one transaction, and rolls it back if the changes are only to be shown. Whatever interrupts it,
-/// the database has all changes or none.
+/// Applies everything in one transaction, and rolls it back if the changes are only to be shown. Whatever interrupts
+/// it, the database has all changes or none.
 async fn apply(arguments: &Arguments, plan: &Plan) -> Result<Vec<Change>, Failure> {
     let mut session = arguments.connection.open().await?;
     let mut transaction = session.begin().await?;

@@ -1,4 +1,4 @@
-//! `pg-workflow bulk`: does the same to all executions that match a filter.
+//! `pg-workflow bulk`: applies one operation to all executions that match a filter.
 
 use crate::connect::{Connection, wait_for};
 use crate::control::{any, parameter};
@@ -18,14 +18,14 @@ use std::ops::Bound;
 /// How many executions one call of the search examines when only counting.
 const PAGE: i32 = 10_000;
 
-/// Do the same to all executions that match, however many
+/// Apply one operation to all executions that match, however many there are
 ///
 /// Creates a job and prints its id; each tick of the server processes a step of the job. `pg-workflow jobs` shows its
 /// progress, stops it and resumes it. Executions that are started later are not affected.
 #[derive(clap::Args)]
 #[command(override_usage = "pg-workflow bulk [OPTIONS] <ACTION> <WHICH EXECUTIONS>…")]
 pub struct Arguments {
-    /// What to do to each
+    /// The operation
     #[arg(value_name = "ACTION")]
     action: Action,
     /// The reason, which is stored with the events
@@ -46,10 +46,10 @@ pub struct Arguments {
     /// signal: the payload, as YAML or JSON or the name of a file
     #[arg(long, value_name = "MAP|FILE")]
     payload: Option<String>,
-    /// Only say how many executions match
+    /// Only print how many executions match
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
-    /// Wait until the job has ended; exit status 1 if it did not complete, or executions refused
+    /// Wait until the job has ended; exit status 1 if it did not complete, or was refused for some executions
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub struct Arguments {
     connection: Connection,
 }
 
-/// What a job does.
+/// The operation of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Action {
     Pause,
@@ -175,7 +175,7 @@ impl Arguments {
     }
 }
 
-/// Creates a job, or only counts the executions that it would concern.
+/// Creates a job, or only counts the executions that it would affect.
 pub fn run(arguments: Arguments) -> crate::Ended {
     let given = arguments.arguments()?;
     wait_for(async {

@@ -119,7 +119,7 @@ fn check(path: &Path, catalogues: &mut Catalogues) -> Result<Checked, String> {
     Ok(Checked { file: files::shown(path), source, findings })
 }
 
-/// Says whether a definition has the errors that a page is to show. Returns whether it does.
+/// Reports whether a definition has the errors that its page is meant to show, and returns that.
 fn tell_of_errors(path: &Path, checked: &Checked, format: Format) -> bool {
     let errors = checked.errors();
     if errors == 0 {

@@ -37,7 +37,7 @@ impl Connection {
 
     /// Returns how to connect.
     pub fn options(&self) -> Result<PgConnectOptions, Failure> {
-        // An empty variable is one that is not set.
+        // An empty variable counts as not set.
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let options = match (&self.url, &self.service) {
             (Some(url), _) => parse(url)?,
@@ -75,7 +75,7 @@ fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
     // The URL itself may contain a password.
     let refuse = |why: &str| {
         Failure::unusable(format!("the database's URL can't be used: {why}"))
-            .hint("write postgres://user@host:port/name")
+            .hint("Write postgres://user@host:port/name.")
     };
     // sqlx takes any scheme.
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
@@ -120,7 +120,7 @@ mod service {
         }
         let looked: Vec<String> = files().iter().map(|path| path.display().to_string()).collect();
         Err(Failure::unusable(format!("there is no service {name}"))
-            .hint(format!("add a section [{name}] to {}", looked.join(" or "))))
+            .hint(format!("Add a section [{name}] to {}.", looked.join(" or "))))
     }
 
     /// Returns the files that may name services, the user's own first.

@@ -1,8 +1,8 @@
 //! `pg-workflow console`: a web page that shows and controls what a database is doing.
 //!
-//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and several viewers of
-//! a page cost the database no more than one (`app`). `guard` decides who people are and what a browser may send; `serve` limits
-//! how much of the console anybody can occupy.
+//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and several
+//! viewers of a page cost the database no more than one (`app`). `guard` decides who people are and what a browser may
+//! send; `serve` limits how much of the console anybody can occupy.
 
 mod app;
 mod approvals;
@@ -55,10 +55,12 @@ pub struct Arguments {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7788")]
     listen: SocketAddr,
-    /// A file with the token that people sign in with, at least 16 characters; PG_WORKFLOW_CONSOLE_TOKEN may contain it instead
+    /// A file with the token that people sign in with, at least 16 characters; PG_WORKFLOW_CONSOLE_TOKEN may contain it
+    /// instead
     #[arg(long, value_name = "FILE", conflicts_with = "person_header")]
     token_file: Option<PathBuf>,
-    /// The header in which a reverse proxy names the person, such as X-Forwarded-User; everybody who can connect can set it
+    /// The header in which a reverse proxy names the person, such as X-Forwarded-User; everybody who can connect can
+    /// set it
     #[arg(long, value_name = "NAME")]
     person_header: Option<String>,
     /// With --person-header: a name that the proxy passes on as the Host of requests; repeatable. Names of this machine
@@ -135,7 +137,7 @@ fn access(arguments: &Arguments) -> Result<Access, Failure> {
         None => std::env::var("PG_WORKFLOW_CONSOLE_TOKEN").ok().filter(|token| !token.is_empty()),
     };
     if token.as_ref().is_some_and(|token| token.len() < 16) {
-        return Err(Failure::unusable("the token is too short").hint("use at least 16 random characters"));
+        return Err(Failure::unusable("the token is too short").hint("Use at least 16 random characters."));
     }
     match (token, &arguments.person_header) {
         (_, Some(header)) => {
@@ -149,7 +151,7 @@ fn access(arguments: &Arguments) -> Result<Access, Failure> {
             let message =
                 format!("{} can be reached from other machines, and nobody would have to sign in", arguments.listen);
             Err(Failure::unusable(message).hint(
-                "give a token with --token-file, or name the header of your proxy with --person-header, or listen on 127.0.0.1",
+                "Give a token with --token-file, name your proxy's header with --person-header, or listen on 127.0.0.1.",
             ))
         }
     }

@@ -82,7 +82,7 @@ pub fn start(arguments: Start) -> crate::Ended {
     wait_for(async {
         let mut session = arguments.connection.open().await?;
         let Some(execution) = Engine::start(&mut session, input).await? else {
-            output::print("skipped: as many executions run as the workflow allows\n");
+            output::print("skipped: the workflow's maximum number of executions is already running\n");
             return Ok(Ending::Good);
         };
         output::print(&format!("{execution}\n"));
@@ -258,8 +258,8 @@ pub fn rerun(arguments: Rerun) -> crate::Ended {
     )
 }
 
-/// Performs an action on executions: on a single one by itself, so that a refusal comes with detail and hint, or on many per
-/// call. If it is refused for one, the others are not affected.
+/// Performs an action on executions: on a single one by itself, so that a refusal comes with detail and hint, or on
+/// many per call. If it is refused for one, the others are not affected.
 fn each(
     on: &Executions,
     one: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,

@@ -9,7 +9,7 @@ use look::Check;
 pub use look::require_extension;
 use sqlx::{Connection as _, Executor};
 
-/// Say what is wrong with a database, and how to fix it
+/// Report what is wrong with a database, and how to fix it
 ///
 /// Exit status: 0 if nothing is wrong, 1 if something is, 3 if the database can't be used.
 #[derive(clap::Args)]
@@ -77,7 +77,7 @@ pub fn install(arguments: Install) -> crate::Ended {
         let extension = look::extension(&mut transaction).await?;
         let Some(available) = &extension.available else {
             return Err(Failure::refused("the server does not have the files of the extension pg_workflow")
-                .hint("install them on the server first: see \"Installing\" in docs/operations.md"));
+                .hint("Install them on the server first: see \"Installing\" in docs/operations.md."));
         };
         let done = match &extension.installed {
             None => {
@@ -88,7 +88,7 @@ pub fn install(arguments: Install) -> crate::Ended {
                 transaction.execute("ALTER EXTENSION pg_workflow UPDATE").await?;
                 format!("updated the extension from version {installed} to {available}")
             }
-            Some(installed) => format!("the extension is there already, version {installed}"),
+            Some(installed) => format!("the extension is already installed, version {installed}"),
         };
         for (role, level) in &arguments.grant {
             sqlx::query("SELECT pg_catalog.workflow_grant(role => $1, level => $2)")
@@ -101,7 +101,7 @@ pub fn install(arguments: Install) -> crate::Ended {
         transaction.commit().await?;
         output::line(&done);
         if arguments.ticker && !pg_workflow_client::Engine::start_ticker(&mut session).await? {
-            output::line("the ticker is running already");
+            output::line("the ticker is already running");
         }
         look::examine(&mut session, false).await
     })??;

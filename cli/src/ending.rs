@@ -56,7 +56,7 @@ impl Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
 
-    /// Puts what the message is about in front of it.
+    /// Prefixes the message with its subject.
     pub fn about(self, what: impl Display) -> Failure {
         Failure { message: format!("{what}: {}", self.message), ..self }
     }
@@ -99,21 +99,21 @@ impl From<Error> for Failure {
 /// What to do about an error that PostgreSQL itself raises.
 fn remedy(sqlstate: &str) -> Option<&'static str> {
     match sqlstate {
-        "42501" => Some("this role lacks the privilege; see `pg-workflow doctor`, and `workflow_grant` in SQL"),
+        "42501" => Some("This role lacks the privilege. See `pg-workflow doctor`, and `workflow_grant` in SQL."),
         "28P01" | "28000" => {
-            Some("set the user with PGUSER or in the URL, and the password with PGPASSWORD or in ~/.pgpass")
+            Some("Set the user with PGUSER or in the URL, and the password with PGPASSWORD or in ~/.pgpass.")
         }
         "25006" => {
-            Some("this server is a standby, or this role's transactions are read-only: connect to the primary server")
+            Some("This server is a standby, or this role's transactions are read-only. Connect to the primary server.")
         }
-        "3D000" => Some("name the database with PGDATABASE or in the URL"),
+        "3D000" => Some("Name the database with PGDATABASE or in the URL."),
         _ => None,
     }
 }
 
 /// What to do if `is_missing`. PostgreSQL's own hint is about functions in general.
 const MISSING: &str =
-    "is the extension installed in this database, and as new as this program? See `pg-workflow doctor`";
+    "Is the extension installed in this database, and as new as this program? See `pg-workflow doctor`.";
 
 /// Whether an error says that the database lacks what the program calls.
 fn is_missing(sqlstate: &str, message: &str) -> bool {
@@ -145,11 +145,11 @@ impl From<sqlx::Error> for Failure {
                 }
             }
             sqlx::Error::Io(cause) => Failure::unreachable(format!("could not connect: {cause}"))
-                .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
+                .hint("Is the server running? PGHOST, PGPORT and DATABASE_URL say where it is."),
             sqlx::Error::Tls(cause) => Failure::unreachable(format!("no TLS connection: {cause}"))
-                .hint("PGSSLMODE, or ?sslmode= in the URL, decides whether to use TLS"),
+                .hint("PGSSLMODE, or ?sslmode= in the URL, decides whether to use TLS."),
             sqlx::Error::PoolTimedOut => Failure::unreachable("the server did not respond")
-                .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
+                .hint("Is the server running? PGHOST, PGPORT and DATABASE_URL say where it is."),
             sqlx::Error::Configuration(cause) => Failure::unusable(cause),
             _ => Failure::unreachable(error),
         }

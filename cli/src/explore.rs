@@ -52,7 +52,9 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     }
     let missed = coverage.report(&loaded.graph, &loaded.parsed).missed;
     if !missed.is_empty() {
-        output::line("# Nothing is known of what was never reached, perhaps for want of results (--tests):");
+        output::line(
+            "# These were never reached, perhaps for lack of results (--tests), so nothing is known about them:",
+        );
         missed.iter().for_each(|missed| output::line(&format!("#   {}", missed.what)));
     }
     if flaws.is_empty() {
@@ -95,7 +97,7 @@ fn inputs(
         (given, _) => {
             let given = given.as_deref().map_or(Ok(Value::Object(Map::new())), |given| map(given, "the parameters"))?;
             let checked = checked_parameters(given, &loaded.graph);
-            vec![checked.map_err(|why| Failure::unusable(why).hint("pass others with --parameters"))?]
+            vec![checked.map_err(|why| Failure::unusable(why).hint("Pass other parameters with --parameters."))?]
         }
     };
     Ok((parameters, samples))

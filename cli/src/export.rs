@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         let others = replaced.len() - 1;
         let others = if others > 0 { format!(" and {}", count(others, "other")) } else { String::new() };
         return Err(Failure::unusable(format!("{}{others} would be overwritten", first.display()))
-            .hint("add --force, or name another directory"));
+            .hint("Add --force, or name another directory."));
     }
     let mut progress = Progress::of("writing files", files.len());
     for (path, text) in &files {

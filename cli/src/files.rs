@@ -40,7 +40,7 @@ impl Kind {
         }
         match Kind::of_named(path) {
             Kind::Definition => {
-                // One that can't be read may be a definition, and must not be passed over in silence.
+                // A file that can't be read may be a definition, and must not be skipped silently.
                 let Ok(source) = read(path) else { return Some(Kind::Definition) };
                 let text = String::from_utf8_lossy(&source);
                 looks_like_a_definition(&text, end == "json").then_some(Kind::Definition)
@@ -77,15 +77,15 @@ pub fn collect(named: &[PathBuf], wanted: &[Kind]) -> Result<Vec<PathBuf>, Failu
             let what = if wanted.contains(&Kind::Tests) && wanted.len() == 1 { "test files" } else { "definitions" };
             let failure = Failure::unusable(format!("no {what} in {}", path.display()));
             return Err(match what {
-                "test files" => failure.hint("test files are named NAME.test.yaml"),
-                _ => failure.hint("definitions are YAML or JSON files with `ref` and `tasks`"),
+                "test files" => failure.hint("Test files are named NAME.test.yaml."),
+                _ => failure.hint("Definitions are YAML or JSON files with `ref` and `tasks`."),
             });
         }
     }
     Ok(files)
 }
 
-/// Returns the definitions that are directly in a directory.
+/// Returns the definitions directly in a directory.
 pub fn definitions_of(folder: &Path) -> Vec<PathBuf> {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = std::fs::read_dir(here).into_iter().flatten().flatten().map(|entry| entry.path());

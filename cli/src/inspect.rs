@@ -87,7 +87,7 @@ pub struct List {
 pub fn status_of(text: &str) -> std::result::Result<ExecutionStatus, String> {
     text.parse().map_err(|_| {
         let known: Vec<&str> = ExecutionStatus::ALL.iter().map(|status| status.as_str()).collect();
-        format!("there is no such status; there are {}", known.join(", "))
+        format!("there is no such status; known ones are {}", known.join(", "))
     })
 }
 
@@ -235,14 +235,14 @@ fn describe(status: &WorkflowStatus) -> String {
     text
 }
 
-/// Say what an execution is waiting for, or how it ended
+/// Explain what an execution is waiting for, or how it ended
 #[derive(clap::Args)]
 pub struct Why {
     #[command(flatten)]
     one: One,
 }
 
-/// Says what an execution is waiting for.
+/// Explains what an execution is waiting for.
 pub fn why(arguments: Why) -> crate::Ended {
     let One { execution, json, connection } = arguments.one;
     let reasons: Vec<Reason> = wait_for(async {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How often to look at a job while waiting for it.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// After this long without progress, presumably nothing ticks.
+/// If there is no progress for this long, presumably nothing is ticking.
 const STUCK: Duration = Duration::from_secs(15);
 
 /// List bulk jobs, newest first; or stop, resume or wait for one
@@ -38,7 +38,7 @@ enum Command {
     Stop(One),
     /// Resume a job that was stopped or has failed
     Resume(One),
-    /// Wait until a job has ended; exit status 1 if it did not complete, or executions refused
+    /// Wait until a job has ended; exit status 1 if it did not complete, or was refused for some executions
     Wait(One),
 }
 
@@ -92,7 +92,7 @@ fn list(arguments: &Arguments) -> crate::Ended {
     })
 }
 
-/// Returns which executions a job concerns, and why it failed.
+/// Returns which executions a job applies to, and why it failed.
 fn filter(job: &BulkJob) -> Cell {
     match &job.last_error {
         Some(error) => (error.clone(), Style::Red),
@@ -134,7 +134,7 @@ pub async fn wait_until_ended(session: &mut PgConnection, job: i64) -> Result<Bu
             (seen, since) = (Some(now.updated), Instant::now());
         } else if since.elapsed() > STUCK && !is_warned {
             is_warned = true;
-            let text = format!("job {job} does not get on: is anything ticking? See `pg-workflow doctor`");
+            let text = format!("job {job} makes no progress: is anything ticking? See `pg-workflow doctor`");
             progress.aside(|| output::warning(&text));
         }
         tokio::time::sleep(INTERVAL).await;
@@ -146,10 +146,10 @@ async fn find(session: &mut PgConnection, job: i64) -> Result<BulkJob, Failure> 
     // The newest one with a smaller id than the next.
     let page = Page { max_rows: 1, after: job.checked_add(1) };
     let found = Engine::list_bulk_jobs(session, page).await?.pop().filter(|found| found.job == job);
-    found.ok_or_else(|| Failure::refused(format!("there is no bulk job {job}")).hint("see `pg-workflow jobs`"))
+    found.ok_or_else(|| Failure::refused(format!("there is no bulk job {job}")).hint("See `pg-workflow jobs`."))
 }
 
-/// Says how a job ended, and why executions refused.
+/// Prints how a job ended, and why it was refused for some executions.
 pub fn tell_end(job: &BulkJob) {
     let refused = if job.refused > 0 { format!(", {} refused", job.refused) } else { String::new() };
     let word = styled(style(job.status), word(job.status));

@@ -38,8 +38,9 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options);
         let server = Server { pool, control: arguments.allow_control };
         let running = server.serve(rmcp::transport::stdio()).await.map_err(|_| {
-            Failure::unusable("the client did not send an initialize request")
-                .hint("this command is started by clients of the Model Context Protocol, not at a terminal")
+            Failure::unusable("the client did not send an initialize request").hint(
+                "This command is meant to be started by a client of the Model Context Protocol, not at a terminal.",
+            )
         })?;
         running.waiting().await.map_err(Failure::unusable)?;
         Ok(Ending::Good)

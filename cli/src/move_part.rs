@@ -1,7 +1,7 @@
 //! `pg-workflow move-part`: moves parts to another server while work continues.
 //!
-//! The next step follows from where the two servers say that the part is, so running the same command again continues an
-//! interrupted move. The rules are in the functions that it calls, in sql/move_part.sql.
+//! The next step follows from where the two servers say that the part is, so running the same command again continues
+//! an interrupted move. The rules are in the functions that it calls, in sql/move_part.sql.
 
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
@@ -115,7 +115,7 @@ impl Move {
                     return Ok(());
                 }
                 ("leaving", "elsewhere") => {
-                    let hint = "run the command with --abort";
+                    let hint = "Run the command with --abort.";
                     return Err(Failure::refused(format!("part {part}: the target has refused it")).hint(hint));
                 }
                 (source, target) => return Err(unmovable(part, source, target)),
@@ -167,7 +167,9 @@ impl Move {
                 Err(Error::WrongState(_)) if began.elapsed() < self.patience => tokio::time::sleep(PAUSE).await,
                 Err(error) if error.refusal().is_some() => {
                     self.abort(part).await?;
-                    return Err(Failure::from(error).about(format!("part {part} was not accepted and stays")));
+                    return Err(
+                        Failure::from(error).about(format!("part {part} was not accepted and stays at the source"))
+                    );
                 }
                 // Running the command again finds out whether it was accepted.
                 Err(error) => return Err(error.into()),
@@ -193,8 +195,11 @@ impl Move {
         self.source = self.from.open().await?;
         self.abort(part).await?;
         let seconds = self.patience.as_secs();
-        let hint = "look for long transactions and for what delays replication, or give --patience more seconds";
-        Ok(Failure::refused(format!("part {part} could not be handed over within {seconds} s, and stays")).hint(hint))
+        let hint = "Look for long transactions and for causes of replication delay, or increase --patience.";
+        Ok(Failure::refused(format!(
+            "part {part} could not be handed over within {seconds} s, and stays at the source"
+        ))
+        .hint(hint))
     }
 
     /// Gives up the part at the source. The target's process may need a moment to release the slot.
@@ -211,20 +216,20 @@ impl Move {
             // A part that the target has refused is at the source, but not one that it had and has moved on.
             ("leaving", "elsewhere") if server.as_deref() == Some(self.source_name.as_str()) => {}
             ("leaving", "here") => {
-                let hint = "run the command without --abort, then move it back";
+                let hint = "Run the command without --abort, then move the part back.";
                 return Err(Failure::refused(format!("part {part}: the target has accepted it")).hint(hint));
             }
             (source, target) => return Err(unmovable(part, source, target)),
         }
         retry(async || Engine::keep_part(&mut self.source, part).await).await?;
         while Engine::clear_part(&mut self.target, part, CLEARED).await? > 0 {}
-        say(part, "it stays");
+        say(part, "it stays at the source");
         Ok(())
     }
 }
 
 fn unmovable(part: i32, source: &str, target: &str) -> Failure {
-    let hint = "compare workflow_find_parts() on all servers; exactly one must have each part";
+    let hint = "Compare workflow_find_parts() on all servers. Each part must be on exactly one of them.";
     Failure::refused(format!("part {part} is {source} at the source and {target} at the target")).hint(hint)
 }
 

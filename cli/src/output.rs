@@ -117,7 +117,8 @@ fn is_device() -> bool {
     stat.is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_char_device())
 }
 
-/// Ends the program if nobody reads the output any longer, which writing would only notice once there is something to print.
+/// Ends the program if nobody reads the output any longer, which writing would only notice once there is something to
+/// print.
 pub fn end_if_unread() {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let out = rustix::stdio::stdout();

@@ -47,7 +47,7 @@ pub fn read(path: &Path, text: &[u8]) -> (Pack, Vec<Finding>) {
     (pack, findings)
 }
 
-/// Typed reads that report what they don't find and continue.
+/// Typed reads that report errors and continue.
 struct Reader<'s> {
     source: &'s Source,
     findings: Vec<Finding>,

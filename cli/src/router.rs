@@ -1,7 +1,7 @@
-//! `pg-workflow router`: prints the SQL that makes a database a router of several servers.
+//! `pg-workflow router`: prints the SQL that turns a database into a router for several servers.
 //!
-//! What is printed follows from three things: the API, as the catalog of a server has it; `router/routes.txt`, which says where each
-//! function of it is carried out; and the servers, which say which parts they have.
+//! The output depends on three things: the API, which is read from the catalog of a server; `router/routes.txt`, which
+//! says where each function is executed; and the servers, which report their parts.
 
 mod api;
 mod citus;
@@ -15,10 +15,10 @@ use crate::ending::Ending;
 use crate::output;
 use map::Servers;
 
-/// Print the SQL that makes a database a router of several servers
+/// Print the SQL that turns a database into a router for several servers
 ///
-/// The router has all functions of the API under their own names, and passes each call on to the server that has its part. Run the
-/// SQL in a database of its own; running it again brings an older router up to date.
+/// The router has all functions of the API, under the same names, and passes each call on to the server that has its
+/// part. Run the SQL in a separate database; running it in an older router updates that.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -33,25 +33,25 @@ enum Kind {
 
 /// Print a router for a plain PostgreSQL database with PL/Proxy 2.10
 ///
-/// Each call is a transaction of its own at the servers. Exit status: 0; 1 if the servers contradict each other; 3 if one can't be
-/// reached.
+/// Each call is a separate transaction on the servers. Exit status: 0 on success; 1 if the servers contradict each
+/// other; 3 if one can't be reached.
 #[derive(clap::Args)]
 struct Plproxy {
-    /// A server, as postgres://host:port/name; once for each
+    /// A server, as postgres://host:port/name; repeat for each server
     #[arg(long = "server", value_name = "URL", required = true)]
     servers: Vec<String>,
-    /// How long a worker's call may wait for a server before it is taken for dead
+    /// How long a worker's call may wait for a server before it is considered dead
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=3600))]
     patience: u32,
 }
 
 /// Print a router for the coordinator of a Citus cluster, version 13 or later
 ///
-/// The servers are the nodes of the cluster. Calls are part of the caller's transaction, also of one that calls several servers. Exit
-/// status: 0; 1 if the servers contradict each other; 3 if one can't be reached.
+/// The servers are the nodes of the cluster. Calls are part of the caller's transaction, even if it calls several
+/// servers. Exit status: 0 on success; 1 if the servers contradict each other; 3 if one can't be reached.
 #[derive(clap::Args)]
 struct Citus {
-    /// A server, as postgres://host:port/name; once for each
+    /// A server, as postgres://host:port/name; repeat for each server
     #[arg(long = "server", value_name = "URL", required = true)]
     servers: Vec<String>,
 }
@@ -67,7 +67,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     })??;
     let unowned = servers.unowned();
     if !unowned.is_empty() {
-        output::warning(&format!("no server has the parts {unowned}: calls about them are refused"));
+        output::warning(&format!("no server has parts {unowned}: calls for them are refused"));
     }
     output::print(&match arguments.kind {
         Kind::Plproxy(Plproxy { patience, .. }) => plproxy::write(&api, &servers, patience)?,

@@ -34,7 +34,7 @@ impl Stop {
     }
 }
 
-/// Whether the program was started with this signal ignored. Where the system does not say, it was not.
+/// Whether the program was started with this signal ignored; false if the system does not tell.
 fn is_ignored(kind: SignalKind) -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, kind.as_raw_value()))
 }

@@ -112,7 +112,7 @@ fn run_once(arguments: &Arguments) -> Result<(Ending, Vec<PathBuf>), Failure> {
     let mut tested: BTreeMap<PathBuf, Tested> = BTreeMap::new();
     let mut suites = Vec::new();
     let paths = files::collect(&arguments.paths, &[Kind::Tests])?;
-    // What each test says on a terminal is progress enough.
+    // On a terminal, the line printed for each test shows enough progress.
     let says_enough = arguments.format == Format::Human && std::io::stdout().is_terminal();
     let mut progress = (!says_enough).then(|| Progress::of("testing files", paths.len()));
     for path in paths {
@@ -184,7 +184,7 @@ fn run_file(
     Ok(verdicts.collect())
 }
 
-/// Returns the verdict on a test of a page that shows how tests fail: if it does, all is well.
+/// Returns the verdict on a test of a page that shows how tests fail: if the test fails, all is well.
 fn reversed(verdict: Verdict) -> Verdict {
     let differences = match verdict.passed() {
         false => Vec::new(),

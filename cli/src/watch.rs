@@ -19,8 +19,8 @@ const SHOWN: i32 = 20;
 
 /// Follow an execution until it ends
 ///
-/// On a terminal: its graph with the status of each task, progress, and what it waits for. Otherwise, and with --json: a
-/// line for each event. Exit status: 0 if it completed, 1 if it ended otherwise.
+/// On a terminal: its graph with the status of each task, progress, and what it waits for. Otherwise, and with --json:
+/// a line for each event. Exit status: 0 if it completed, 1 if it ended otherwise.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The execution

@@ -14,14 +14,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Work on tasks by running a command for each
+/// Execute tasks by running a command for each
 ///
-/// The command is run by `sh -c`, in a process group of its own. It gets the task's input as JSON on standard input, and
-/// prints the result as JSON on standard output. An exit status other than 0 makes the task fail: with the JSON object
-/// that it printed as the error, or else with the last lines of standard error; status 100 forbids a retry. A line
-/// `::progress JSON` on standard error is stored as the task's progress. The variables PG_WORKFLOW_TASK, _EXECUTION,
-/// _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS describe the task, and TRACEPARENT
-/// its trace. If the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a little later.
+/// The command is run by `sh -c`, in a process group of its own. It gets the task's input as JSON on standard input,
+/// and prints the result as JSON on standard output. An exit status other than 0 makes the task fail: with the JSON
+/// object that it printed as the error, or else with the last lines of standard error; status 100 forbids a retry. A
+/// line `::progress JSON` on standard error is stored as the task's progress. The variables PG_WORKFLOW_TASK,
+/// _EXECUTION, _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS describe the task, and
+/// TRACEPARENT its trace. If the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a
+/// little later.
 ///
 /// On SIGTERM, SIGINT or SIGHUP, the program exits once the running commands are done; a second signal kills them.
 #[derive(clap::Args)]

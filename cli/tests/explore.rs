@@ -42,7 +42,7 @@ fn what_looks_wrong_is_printed_as_a_test_file_that_passes() {
     let printed = String::from_utf8(output.stdout).unwrap();
     let expected = format!(
         "# 50 runs of {order}, seed 3. Each of these tests passes as long as what its name says happens.
-# Nothing is known of what was never reached, perhaps for want of results (--tests):
+# These were never reached, perhaps for lack of results (--tests), so nothing is known about them:
 #   transition from charge to ship when {{{{ succeeded() }}}}
 #   task ship
 workflow: \"{order}\"

@@ -97,7 +97,7 @@ fn arguments_without_a_name_and_urls_of_other_kinds_are_refused() {
         (&["start", "shop.order", "--attribute", " =1"], "there is no name before the =: write it as name=value"),
         (
             &["list", "--url", "garbage://x:secret@y"],
-            "the database's URL can't be used: it does not begin with postgres:// or postgresql://\n  hint: write postgres://",
+            "the database's URL can't be used: it does not begin with postgres:// or postgresql://\n  hint: Write postgres://",
         ),
         (&["list", "--url", "postgres://a/b", "--service", "c"], "cannot be used with"),
         (&["bulk", "cancel"], "required"),

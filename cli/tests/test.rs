@@ -208,11 +208,7 @@ fn coverage_counts_all_files_together_and_may_be_too_low() {
     let declined = file(&folder, "declined.yaml", &declined);
     let output = run(&["--coverage-threshold", "60.5", &good]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        printed(&output).ends_with("order.yaml: less than the 60.5 % that are asked for\n"),
-        "{}",
-        printed(&output)
-    );
+    assert!(printed(&output).ends_with("order.yaml: less than the required 60.5 %\n"), "{}", printed(&output));
     assert_eq!(run(&["--coverage-threshold", "60", &good]).status.code(), Some(0));
     assert_eq!(run(&["--coverage-threshold", "100", &good, &declined]).status.code(), Some(0));
 }
@@ -288,7 +284,7 @@ fn a_directory_stands_for_its_test_files_and_a_page_for_those_it_shows() {
     std::fs::create_dir_all(&empty).unwrap();
     let output = run(&[&empty.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: test files are named NAME.test.yaml"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: Test files are named NAME.test.yaml."));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Servers that refuse, played by the test.
+//! Servers that refuse connections, simulated by the test.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -40,7 +40,7 @@ fn a_wrong_password_is_told_with_its_remedy_and_without_the_password() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{told}");
     assert!(
-        told.contains("password authentication failed for user \"me\"\n  hint: set the user with PGUSER"),
+        told.contains("password authentication failed for user \"me\"\n  hint: Set the user with PGUSER"),
         "{told}"
     );
     assert!(!told.contains("secret"), "{told}");

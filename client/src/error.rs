@@ -87,7 +87,8 @@ impl Error {
         self.refusal()?.code.as_deref()
     }
 
-    /// Returns what is wrong with a definition that the server refused, in source order; empty if it refused something else.
+    /// Returns what is wrong with a definition that the server refused, in source order; empty if it refused something
+    /// else.
     pub fn findings(&self) -> Vec<Finding> {
         let detail = self.refusal().and_then(|refusal| refusal.detail.as_deref());
         let mut findings: Vec<Finding> =

@@ -14,9 +14,10 @@
 //!
 //! Features, all off by default:
 //!
-//! * `opentelemetry`: a span for each start and each attempt of a task, sent to the application's global tracer provider;
-//! * `tls-rustls`: encrypted connections (`sslmode` in the URL), with the operating system's certificates. For another TLS
-//!   library, depend on sqlx and enable the feature there: Cargo unifies features.
+//! * `opentelemetry`: a span for each start and each attempt of a task, sent to the application's global tracer
+//!   provider;
+//! * `tls-rustls`: encrypted connections (`sslmode` in the URL), with the operating system's certificates. For another
+//!   TLS library, depend on sqlx and enable the feature there: Cargo unifies features.
 //!
 //! A complete program: it defines a workflow, runs a worker for it, starts an execution, and waits for its end.
 //!

@@ -1,5 +1,5 @@
--- Finds the tasks with an action that have failed to undo something of executions ($1, each with what continues to undo
--- it: $2). Returns the task, its action and input, and what continues to undo its execution.
+-- Finds tasks with an action that have failed to undo something in executions ($1), each given with the execution that
+-- undoes it ($2). Returns the task, its action and input, and the execution that undoes its own.
 SELECT t.id, t.action_ref, t.input, d.undoing
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS d(id, undoing)
 JOIN workflow.workflow_task_execution t ON t.part = (d.id >> 48)::int AND t.workflow_execution = d.id

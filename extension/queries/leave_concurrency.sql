@@ -1,5 +1,5 @@
--- Makes executions that have stopped no longer wait to begin. Of their tasks, only those that close them are left: the
--- next tick ($2) lets them start.
+-- Makes executions that have stopped no longer wait to begin. Only the tasks that close them remain: the next tick ($2)
+-- lets these start.
 WITH gone AS (
   UPDATE workflow.workflow_execution w SET limit_key = NULL, limit_place = NULL
   FROM pg_catalog.unnest($1::bigint[]) AS d(id)

@@ -1,6 +1,6 @@
 -- Reads the workflows, limits and keys under which executions count for concurrency, and the places of those that wait;
--- executions without are left out, and if $2, those that do not wait. The last column: whether they displace the oldest. Only a start does so that was to
--- begin at once.
+-- executions without concurrency are left out and, if $2 is true, those that do not wait. The last column: whether they
+-- displace the oldest; only a start that was to begin at once does so.
 SELECT w.id, w.workflow_def, '@' || f.ref, w.concurrency_key, w.limit_place,
   v.definition #>> '{concurrency,when_full}' = 'cancel_oldest' AND w.limit_place = w.created
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)

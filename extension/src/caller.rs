@@ -1,10 +1,10 @@
 //! The caller of a worker function, and the parts that the caller is bound to.
 //!
 //! A worker has no privileges on any table: its functions work with the privileges of the extension's owner. They are
-//! not SECURITY DEFINER, because such a function cannot tell who called it. By the time it runs, PostgreSQL has put the
-//! owner in the caller's place, and the session's role, which is still known, is a different one if the call comes from
-//! another SECURITY DEFINER function. So these functions first record the caller, and then become the owner in the same
-//! way as PostgreSQL does.
+//! not SECURITY DEFINER, because such a function cannot find out who called it. By the time it runs, PostgreSQL has put
+//! the owner in the caller's place, and the session's role, which is still known, is a different one if the call comes
+//! from another SECURITY DEFINER function. So these functions first record the caller, and then become the owner in the
+//! same way as PostgreSQL does.
 use crate::cache::foreign_parts::{self, ForeignParts};
 use crate::cache::worker_parts;
 use crate::error::{Error, Refusal};

@@ -1,5 +1,5 @@
-//! PostgreSQL itself: statements, rows, values, locks, roles. All `unsafe` code is here, and in `background`, which runs server
-//! processes.
+//! PostgreSQL itself: statements, rows, values, locks, roles. All `unsafe` code is here, and in `background`, which
+//! runs server processes.
 
 pub mod advisory_lock;
 pub mod as_role;

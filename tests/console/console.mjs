@@ -1,6 +1,6 @@
 // Tests the console in a browser: each screen, each button, concurrent changes, and what must be refused.
 //
-// CONSOLE: address; READER: that of one that is read-only; ROLE: of one whose role may only read; GUARDED: of one with a token; DATABASE_URL; PICTURES: where to put
+// CONSOLE: its address; READER, ROLE, GUARDED: those of a read-only one, one whose role may only read, and one with a token; DATABASE_URL; PICTURES: where to put
 // pictures; CHROMIUM: the browser; COUNT: how many orders there are.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -58,7 +58,7 @@ const picture = async (name) => {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.screenshot({ path: `${PICTURES}/${name}-${colorScheme}.png`, fullPage: false });
-    // By the debugger: a script in the page would be refused by its policy.
+    // Through the debugger, because the page's policy would refuse a script in it.
     const session = await context.newCDPSession(page);
     await session.send('Runtime.evaluate', { expression: axe });
     const { result } = await session.send('Runtime.evaluate', { awaitPromise: true, returnByValue: true, expression: `
@@ -207,7 +207,7 @@ await test('an approval is a form made from its schema, and is given once', asyn
   const [{ result }] = await scene.sql(`SELECT result FROM workflow_list_tasks($1) WHERE task_name = 'approve'`, [scene.late]);
   assert.deepEqual(result, { ok: true, level: 'standard', note: 'urgent' });
   await page.goto(address);
-  assert.match(await text('main'), /does not wait any more/);
+  assert.match(await text('main'), /is no longer waiting/);
 });
 
 await test('a hint whose time is over is refused, and says so', async () => {
@@ -235,7 +235,7 @@ await test('a bulk job does it to all that match', async () => {
   await go('/');
   await Promise.all([page.waitForNavigation(), page.locator('#causes tr', { hasText: 'declined' }).getByRole('link', { name: 'Act on all' }).click()]);
   await page.locator('#all').getByLabel('Reason').fill('the bank is back');
-  assert.match(await press(page.getByRole('button', { name: 'Create a bulk job' })), /job \d+ is created/);
+  assert.match(await press(page.getByRole('button', { name: 'Create a bulk job' })), /job \d+ has been created/);
   await scene.sql('SELECT workflow_tick()');
   await scene.sql('SELECT workflow_tick()');
   await page.locator('#jobs .s-completed').waitFor();
@@ -268,7 +268,7 @@ await test('a form that is refused keeps what was typed, with what is wrong besi
   for (const path of ['/order', '/items', '/approve', '/card']) assert.match(await text('#start .trouble'), new RegExp(path));
   assert.equal(await page.getByLabel('Idempotency key').inputValue(), 'mine');
   await picture('refused');
-  // What happens meanwhile does not take it away.
+  // Changes in the meantime do not remove the input.
   const looked = page.waitForResponse((answer) => answer.request().headers()['x-live'] !== undefined && answer.status() === 200);
   await scene.sql('SELECT workflow_start($1, $2)', ['shop.order', { order: 5 }]);
   await looked;
@@ -304,7 +304,7 @@ await test('a form that is refused keeps what was typed, with what is wrong besi
   const [{ result }] = await scene.sql(`SELECT result FROM workflow_list_tasks($1) WHERE task_name = 'approve'`, [asking]);
   assert.deepEqual(result, { ok: false, level: 'express', note: '<b>soon</b>', discount: 1 });
 
-  // A job and the selected, from a search.
+  // A job, and an action on selected executions, from a search.
   await go('/executions?workflow=shop.hostile');
   await page.locator('tbody input[type=checkbox]').first().check();
   await page.locator('#signal-selected summary').click();
@@ -323,7 +323,7 @@ await test('what is held is said before, and no name is ignored', async () => {
   await page.locator('#new-hold').getByLabel('Name').fill('shop.mail');
   asked.length = 0;
   assert.match(await press(page.getByRole('button', { name: 'Hold', exact: true })), /everything has no name/);
-  assert.deepEqual(asked, ['Let nothing of everything shop.mail begin for 30 minutes?']);
+  assert.deepEqual(asked, ['Hold everything shop.mail for 30 minutes?']);
   assert.equal((await scene.sql(`SELECT FROM workflow_list_holds() WHERE target = 'everything'`)).length, 0);
   assert.equal(await page.locator('#new-hold').getByLabel('Name').inputValue(), 'shop.mail');
   await page.locator('#new-hold').getByLabel('Name').fill('');
@@ -353,7 +353,7 @@ await test('a bulk job that nobody does is overdue', async () => {
   assert.match(await text('#overdue'), /bulk_job/);
   assert.match(await press(page.locator('#overdue').getByRole('button', { name: 'Tick now' })), /tick: \d+ things/);
   await page.locator('#overdue', { hasText: 'bulk_job' }).waitFor({ state: 'detached' });
-  // A card comes, and what was done is still told.
+  // A card appears, and the result of the action is still shown.
   await scene.sql(`SELECT workflow_hold('shop.mail', NULL, now() + interval '1 hour', 'a card that was not there', 'action')`);
   await page.locator('#held', { hasText: 'a card that was not there' }).waitFor();
   assert.match(await notice(), /tick: \d+ things/);

@@ -1,5 +1,5 @@
-// A night as an operator has it, with the console alone: orders have failed for two reasons, a worker is gone, an approval is late.
-// Workers are processes of their own (worker.mjs). Everything is found from the overview, and mended; clicks and seconds are counted.
+// An operator's night with nothing but the console: orders have failed for two reasons, a worker is gone, and an approval is late.
+// Workers are separate processes (worker.mjs). All causes are found from the overview and fixed; clicks and seconds are counted.
 //
 // CONSOLE: address; DATABASE_URL; CHROMIUM: the browser; PICTURES: where to put pictures; COUNT: how many orders.
 import assert from 'node:assert/strict';
@@ -27,7 +27,7 @@ const work = (name, actions, settings = {}) => {
 };
 process.on('exit', () => workers.forEach((worker) => worker.kill('SIGKILL')));
 
-// Until nothing is left that those workers do, as the figures say.
+// Waits until, according to the figures, nothing is left that those workers do.
 const until = async (what, sql) => {
   while (!(await scene.sql(sql)).length) await sleep(200);
   console.log(`${what}: ${((Date.now() - begun) / 1000).toFixed(1)} s`);
@@ -47,7 +47,7 @@ await until(`those that fail of ${COUNT} orders have failed`,
 await until('nothing else is left to do', 
   `SELECT FROM (SELECT) AS o WHERE NOT EXISTS (SELECT FROM workflow.queue_summary WHERE action_ref <> 'shop.ship')`);
 await until('what the worker left waits for a while', `SELECT FROM workflow.queue_summary WHERE action_ref = 'shop.ship' AND waited > '31 seconds'`);
-// The causes are mended: who restarts a worker, and phones the bank, needs no console.
+// Fixes the causes: restarting a worker and phoning the bank need no console.
 day.kill('SIGKILL');
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run'] });
@@ -75,7 +75,7 @@ assert.match(await text('#causes'), /out_of_stock/);
 assert.match(await text('#tiles'), /late/);
 await page.locator('#queues', { hasText: 'no worker has any' }).waitFor();
 await look('the overview shows two causes, a late approval, and a queue that nobody serves');
-// The worker that is gone: its tasks wait, and nobody has any of them. Somebody starts it.
+// The worker that is gone: its tasks wait, and no worker has any of them. Somebody starts it again.
 work('worker-day-2', others, { FAILING: 'no' });
 work('worker-ship-2', ['shop.ship'], { FAILING: 'no' });
 await page.locator('#queues', { hasText: 'no worker has any' }).waitFor({ state: 'detached' });

@@ -63,7 +63,7 @@ tasks:
   - {name: second, action: shop.mail}
 `;
 
-// What a worker makes of a task; while it is failing, some for one reason and some for another.
+// The outcome of a task; while workers fail, some tasks fail for one reason and some for another.
 export function outcome({ task, lease_token, task_name, input }, failing) {
   const fail = (type, message) => ({ task, lease_token, status: 'failed', error: { type, message }, may_retry: false });
   if (failing && task_name === 'charge' && input.order % 20 === 7) return fail('declined', 'the bank declines the card');
@@ -98,7 +98,7 @@ export class Scene {
     await this.sql('SELECT workflow_finish_json($1)', [JSON.stringify(outcomes)]);
   }
 
-  // Actions and workflows, and what belongs to them.
+  // Actions and workflows.
   async define() {
     for (const action of ACTIONS) await this.sql('SELECT workflow_register_action($1)', [action]);
     await this.sql('SELECT workflow_define($1)', [ORDER]);
@@ -107,7 +107,7 @@ export class Scene {
     await this.sql('SELECT workflow_define($1)', [`ref: shop.hostile\nlabel: ${JSON.stringify(HOSTILE)}\nversion: 1.0.0\ntasks: [{name: a, wait_for: {signal: ${JSON.stringify(HOSTILE)}}, input: {text: ${JSON.stringify(HOSTILE)}}}]\n`]);
   }
 
-  // An approval that was asked for long ago: its time is nearly over.
+  // An approval that was requested long ago: its time limit has nearly elapsed.
   async ask() {
     await this.sql(`SELECT set_config('pg_workflow.test_now', (now() - interval '100 minutes')::text, false)`);
     this.late = await this.start('shop.order', { order: 1, approve: true });
@@ -115,7 +115,7 @@ export class Scene {
     await this.sql('RESET pg_workflow.test_now');
   }
 
-  // Of twenty, one will be declined, and one will miss something.
+  // Out of twenty, one will be declined, and one will be out of stock.
   async orders(count) {
     await this.sql(`SELECT workflow_start_many('shop.order',
       array_agg(jsonb_build_object('order', n, 'items', CASE WHEN n % 20 = 3 THEN '[1, 13]' ELSE '[1, 2]' END::jsonb, 'card', '{"number": "4111-2222"}'::jsonb)),

@@ -1,7 +1,7 @@
-// A worker process of the tests of the console: it does orders (scene.mjs) until it is ended, and ticks as every worker's loop does.
+// A worker process of the console's tests: it processes orders (scene.mjs) until it is killed, and ticks like every worker's loop.
 //
-// DATABASE_URL; NAME; ACTIONS, with commas; FAILING: whether the bank and the store are away; HOLD: claims so many tasks and does
-// nothing with them, as one that hangs.
+// DATABASE_URL; NAME; ACTIONS, separated by commas; FAILING: whether the bank and the store are away; HOLD: claims this many tasks and does
+// nothing with them, like a worker that hangs.
 import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { outcome } from './scene.mjs';

@@ -116,8 +116,8 @@ impl Drop for Database {
     }
 }
 
-/// The database that the tests of this process copy: copying one that has the extension is four times as fast as creating
-/// the extension.
+/// The database that the tests of this process copy: copying one that has the extension is four times as fast as
+/// creating the extension.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 /// Creates the template of this process, and drops those of processes that have ended.

@@ -34,7 +34,7 @@ impl Server {
         Server::of_tree(&std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned()), name, lines)
     }
 
-    /// Creates one from another PostgreSQL: a major, or `citus`.
+    /// Creates one with another PostgreSQL: a major version, or `citus`.
     pub fn of_tree(major: &str, name: &str, lines: &[&str]) -> Server {
         let dir = root().join(format!("target/test-{name}-{major}"));
         script(&[&["create", major, "fsync=off"], lines].concat(), &dir);
@@ -55,7 +55,7 @@ impl Server {
         let file = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("it runs");
         let process = file.lines().next().expect("a process");
         assert!(Command::new("kill").args(["-9", process]).status().is_ok_and(|status| status.success()), "kill -9");
-        // It dies a moment later; until then it would be taken for running.
+        // It dies a moment later; until then it would seem to be running.
         let state = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         while state().rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])) {
             std::thread::yield_now();

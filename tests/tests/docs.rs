@@ -77,7 +77,7 @@ async fn run(db: &Database, path: &str) {
     let mut session = db.connect().await;
     // The tokens that the documents show.
     session.execute("SET pg_workflow.test_seed = 1").await.unwrap();
-    // What is for a router, the tests of the router run.
+    // Blocks for a router are run by the router's tests.
     for (line, mark, sql) in blocks(&text).into_iter().filter(|(_, mark, _)| *mark != "router") {
         let sql = roles.iter().fold(sql, |sql, (name, role)| sql.replace(name, role));
         if sql.contains("CREATE EXTENSION pg_workflow;") {

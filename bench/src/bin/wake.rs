@@ -1,5 +1,6 @@
-//! `make bench`, `make bench-peers` and `make check-latency`: how soon an idle worker of the client, with default settings, gets what is started, and
-//! what waking it costs those who start. README.md explains how to read the figures.
+//! `make bench`, `make bench-peers` and `make check-latency`: how soon an idle worker of the client, with default
+//! settings, gets tasks that are started, and what waking it costs those who start them. README.md explains how to read
+//! the figures.
 
 use pg_workflow_bench::server::Server;
 use pg_workflow_client::worker::{CancellationToken, Worker};
@@ -21,7 +22,7 @@ const STARTS: usize = 300;
 const LONGEST_PAUSE: u64 = 200;
 /// Limits of the median and of the 95th percentile, in milliseconds.
 const LIMITS: [f64; 2] = [5.0, 20.0];
-/// Length of a run of a start loop.
+/// Duration of one run of a start loop.
 const RUN: Duration = Duration::from_secs(2);
 /// Runs per way and number of clients.
 const ROUNDS: usize = 7;
@@ -93,7 +94,7 @@ async fn latency(pool: &PgPool) -> Result<[f64; 2], Error> {
     Ok([times[times.len() / 2], times[times.len() * 95 / 100]])
 }
 
-/// Returns the latency of graphile-worker, which `make bench-peers` has installed, in words.
+/// Describes the latency of graphile-worker, which `make bench-peers` has installed.
 fn graphile(folder: &Path, url: &str) -> Result<String, Error> {
     let node = folder.join("node_modules/.bin/node");
     if !node.exists() {
@@ -108,8 +109,8 @@ fn graphile(folder: &Path, url: &str) -> Result<String, Error> {
     Ok(format!("p50 {median} ms, p95 {most} ms"))
 }
 
-/// Prints the speed of loops that only start, with a worker that is idle all the time and never comes, with and without
-/// notifications.
+/// Prints the speed of loops that only start executions, with a worker that is always idle and never claims, with and
+/// without notifications.
 async fn cost(pool: &PgPool, clients: usize) -> Result<(), Error> {
     let mut ears = PgListener::connect_with(pool).await?;
     ears.listen("pg_workflow").await?;

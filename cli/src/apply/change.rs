@@ -4,7 +4,7 @@ use crate::output::{self, Style};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
-/// What happens to an object.
+/// What is done with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Created,
@@ -17,7 +17,7 @@ pub enum Kind {
     Deleted,
 }
 
-/// An object and what happens to it.
+/// An object and what is done with it.
 pub struct Change {
     pub what: &'static str,
     pub reference: String,

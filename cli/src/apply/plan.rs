@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub struct Plan {
     pub packs: Vec<PackInput>,
     pub actions: Vec<ActionInput>,
-    /// Definitions, each after the ones that it calls.
+    /// Definitions, each after those that it calls.
     pub definitions: Vec<Definition>,
 }
 
@@ -98,7 +98,7 @@ impl Plan {
                 return Err(if files.is_empty() {
                     failure
                 } else {
-                    failure.hint(format!("see {}", files.join(" and ")))
+                    failure.hint(format!("See {}.", files.join(" and ")))
                 });
             }
         }

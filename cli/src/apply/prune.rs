@@ -24,7 +24,7 @@ pub async fn prune(session: &mut PgConnection, plan: &Plan) -> Result<Vec<Change
         for definition in definitions.iter().filter(|definition| !plan.has(&definition.r#ref)) {
             if let Some(caller) = plan.caller_of(&definition.r#ref) {
                 return Err(Failure::refused(format!("{caller} calls {}, which is not in any file", definition.r#ref))
-                    .hint("keep its file, or remove the call"));
+                    .hint("Keep its file, or remove the call."));
             }
             changes.extend(remove(session, definition).await?);
         }

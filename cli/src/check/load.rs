@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A definition that can be played.
+/// A definition that can be run in memory.
 pub struct Loaded {
     /// The path of its file.
     pub name: String,

@@ -1,4 +1,4 @@
-//! What all requests share: connections, and what pages show.
+//! State shared by all requests: connections, and the pages that have been made.
 //!
 //! While nothing changes in the database, all viewers of all pages together cost it one small statement per refresh.
 
@@ -70,7 +70,8 @@ impl<S: Sync> FromRequestParts<S> for Visit {
     }
 }
 
-/// A page that was made for one viewer and serves the others, too. Requests that arrive while it is being made wait for it.
+/// A page that was made for one viewer and serves the others, too. Requests that arrive while it is being made wait for
+/// it.
 type Shared = Arc<tokio::sync::Mutex<Option<Made>>>;
 
 /// The fingerprint of the database, when it was taken, and how long that took.
@@ -108,8 +109,8 @@ impl App {
         }
     }
 
-    /// Answers with a page, or with its parts if the browser only looks for changes. A page made for an address serves everybody
-    /// who looks at it, until something changes in the database or the page is too old.
+    /// Answers with a page, or with its parts if the browser only looks for changes. A page made for an address serves
+    /// everybody who looks at it, until something changes in the database or the page is too old.
     pub async fn show(
         &self,
         visit: &Visit,
@@ -140,8 +141,9 @@ impl App {
         Ok(page::respond(self, viewer, uri, headers, &page))
     }
 
-    /// Returns the fingerprint of the database, which differs once anything has changed. Asks the server unless somebody's request
-    /// did so within the given time. A server that takes long to answer, because very much is overdue, is asked less often.
+    /// Returns the fingerprint of the database, which differs once anything has changed. Asks the server unless
+    /// somebody's request did so within the given time. A server that takes long to answer, because very much is
+    /// overdue, is asked less often.
     async fn look(&self, within: Duration) -> Result<Arc<str>, Problem> {
         let mut seen = self.seen.lock().await;
         let fresh = |seen: &&Seen| !within.is_zero() && seen.at.elapsed() < within.max(seen.took * 10);
@@ -166,7 +168,7 @@ impl App {
         self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Does something for a person, in one transaction.
+    /// Performs an action for a person, in one transaction.
     pub async fn act<T>(
         &self,
         viewer: &Viewer,

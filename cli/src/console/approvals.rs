@@ -44,7 +44,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
 
 fn list(app: &App, waits: &[Wait]) -> Markup {
     if waits.is_empty() {
-        return page::nothing("Nobody waits for an answer.");
+        return page::nothing("No task is waiting for an answer.");
     }
     let now = Utc::now();
     let rows = html! { @for wait in waits {
@@ -74,7 +74,7 @@ pub async fn one(State(app): State<Arc<App>>, Path(task): Path<String>, visit: V
             Some(wait) => question(&app, &visit, &wait),
             None => html! {
                 h1 { "Answered" }
-                section.card { p { "This task does not wait any more: somebody has answered, or its time is over." } p { a href="/approvals" { "Open approvals" } } }
+                section.card { p { "This task is no longer waiting: it has been answered, or it has timed out." } p { a href="/approvals" { "Open approvals" } } }
             },
         };
         Ok(Page::new("Approval", body))
@@ -110,7 +110,7 @@ pub async fn answer(
 ) -> Response {
     let answered = async |task: &str| {
         let task = number(task)?;
-        let gone = || Problem::invalid("this task does not wait any more: somebody has answered, or its time is over");
+        let gone = || Problem::invalid("this task is no longer waiting: it has been answered, or it has timed out");
         let wait = find(&app.pool, task).await?.ok_or_else(gone)?;
         let mut input = SignalInput {
             name: wait.signal_name.clone(),
@@ -123,7 +123,7 @@ pub async fn answer(
         }
         match app.act(&viewer, async |session| Engine::signal(session, wait.execution, input).await).await? {
             SignalState::Delivered => Ok(format!("{} of execution {} is answered", wait.signal_name, wait.execution)),
-            SignalState::Kept => Err(gone().hint("the answer is kept for the next task that waits for it")),
+            SignalState::Kept => Err(gone().hint("The answer is kept for the next task that waits for it.")),
         }
     };
     match answered(&task).await {

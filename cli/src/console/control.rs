@@ -128,7 +128,7 @@ pub async fn start(
     let problem = match started.await {
         Ok(Some(id)) => return tell(&format!("/executions/{id}"), Ok(format!("execution {id} of {name} has started"))),
         Ok(None) => {
-            let message = format!("no execution of {name} has started: as many run as its concurrency allows");
+            let message = format!("no execution of {name} has started: its concurrency allows no more");
             Problem::new(StatusCode::CONFLICT, message)
         }
         Err(problem) => problem,

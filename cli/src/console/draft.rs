@@ -81,7 +81,7 @@ async fn body(app: &App, pool: &PgPool, source: &str, tests: &str) -> Result<Pag
                 (page::card("findings", "Findings", &finding_list(&findings)))
                 @if let Some(results) = &results { (page::card("results", "Tests", &test_list(results))) }
                 @if let Some((name, graph)) = &graph { (page::card("graph", "Graph", &drawing::draw(graph, &Subject::default(), &format!("Graph of {name}")))) }
-                @if let Some(former) = &former { (page::card("diff", "Beside the current version", &definitions::diff(former, source))) }
+                @if let Some(former) = &former { (page::card("diff", "Compared with the current version", &definitions::diff(former, source))) }
             }
         }
     };
@@ -97,7 +97,7 @@ fn graph(source: &str) -> Option<(String, picture::Graph)> {
 
 fn finding_list(findings: &[Finding]) -> Markup {
     if findings.is_empty() {
-        return html! { p.good { "Nothing is wrong with it." } };
+        return html! { p.good { "There are no findings." } };
     }
     html! { ul.findings { @for finding in findings {
         li class=(if finding.severity == Severity::Error { "is-error" } else { "is-warning" }) {

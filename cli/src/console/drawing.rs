@@ -66,7 +66,7 @@ pub fn draw(graph: &Graph, subject: &Subject, label: &str) -> Markup {
     }
 }
 
-/// Returns how far along an edge its label is, so that labels of neighboring edges do not overlap.
+/// Returns the position of an edge's label along the edge, so that labels of neighboring edges do not overlap.
 fn along(number: usize) -> f64 {
     0.36 + 0.22 * (number % 2) as f64
 }

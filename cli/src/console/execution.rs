@@ -65,7 +65,7 @@ async fn look(app: &App, pool: &PgPool, id: i64, visit: &Visit) -> Result<Page, 
         (page::card("events", "Events", &event_table(app, &events, id)))
     };
     let page = Page::new(format!("{} {id}", status.workflow_ref), body);
-    // Its bars grow.
+    // The bars of a running execution grow.
     Ok(if status.ended { page } else { Page { lasts: RUNNING, ..page } })
 }
 

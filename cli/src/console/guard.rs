@@ -1,7 +1,8 @@
 //! Access control: who may use the console, and which requests of a browser are accepted.
 //!
-//! A request that changes something needs a token that only the console's own pages contain: a keyed hash of the visitor's
-//! session. A session is a random cookie; with a shared token it also names the person and is signed (`session`).
+//! A request that changes something needs a token that only the console's own pages contain: a keyed hash of the
+//! visitor's session. A session is a random cookie; with a shared token it also names the person and is signed
+//! (`session`).
 
 use super::app::App;
 use super::form::Fields;
@@ -49,11 +50,12 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let person = match &app.access {
         Access::Local if !is_known(headers, &[]) => {
             let problem = Problem::new(StatusCode::FORBIDDEN, "this console is only for localhost");
-            return problem.hint("open it as http://localhost or http://127.0.0.1").into_response();
+            return problem.hint("Open it as http://localhost or http://127.0.0.1.").into_response();
         }
         Access::Header(_) if !is_known(headers, &app.hosts) => {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "this console does not know itself by that name");
-            return problem.hint("start it with --host and the name that the proxy passes on").into_response();
+            let problem =
+                Problem::new(StatusCode::FORBIDDEN, "this console does not accept requests for that host name");
+            return problem.hint("Start it with --host and the name that the proxy passes on.").into_response();
         }
         Access::Local => Some(app.person.clone()),
         Access::Token(_) => session.as_deref().and_then(|session| app.sessions.person(session)),
@@ -108,8 +110,8 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     response
 }
 
-/// Whether the browser uses TLS to reach the proxy in front of the console: according to the header of a trusted proxy, or to the
-/// origin that the browser sends with a form.
+/// Whether the browser uses TLS to reach the proxy in front of the console: according to the header of a trusted proxy,
+/// or to the origin that the browser sends with a form.
 fn is_secure(app: &App, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let proxy = text("x-forwarded-proto").filter(|_| matches!(app.access, Access::Header(_)));
@@ -117,8 +119,8 @@ fn is_secure(app: &App, headers: &HeaderMap) -> bool {
     by_proxy || text("origin").is_some_and(|origin| origin.starts_with("https://") && same_origin(headers))
 }
 
-/// Whether a request was made to one of these names, or to one of this machine's own: any other name may belong to a hostile site
-/// that resolves to this machine.
+/// Whether a request was made to one of these names, or to one of this machine's own: any other name may belong to a
+/// hostile site that resolves to this machine.
 fn is_known(headers: &HeaderMap, names: &[String]) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host
@@ -135,7 +137,7 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
         return Ok(request);
     }
     let foreign = Problem::new(StatusCode::FORBIDDEN, "this was not sent by a page of this console")
-        .hint("reload the page and try again");
+        .hint("Reload the page and try again.");
     if !same_origin(request.headers()) {
         return Err(foreign);
     }
@@ -152,13 +154,13 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
 /// Reads a form, unless it takes too long to arrive.
 async fn read(app: &App, request: Request) -> Result<Fields, Problem> {
     let form = tokio::time::timeout(app.patience, Form::<Vec<(String, String)>>::from_request(request, &())).await;
-    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time").hint("send it again");
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time").hint("Send it again.");
     let Form(fields) = form.map_err(slow)?.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     Ok(Fields(fields))
 }
 
-/// Whether a form comes from a page of this host, under its own name or the name that a proxy has for it. Forms on other sites
-/// can't set the latter.
+/// Whether a form comes from a page of this host, under its own name or the name that a proxy has for it. Forms on
+/// other sites can't set the latter.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Browsers name the origin of a form's request; other programs need none.

@@ -100,7 +100,8 @@ fn argument(text: &str) -> Option<(Argument, &str)> {
     Some((Argument { name: None, value }, rest))
 }
 
-/// Reads a literal: text in quotes, with a backslash in it as `E'…'`; or a word or number, up to the next comma or parenthesis.
+/// Reads a literal: text in quotes, with a backslash in it as `E'…'`; or a word or number, up to the next comma or
+/// parenthesis.
 fn value(text: &str) -> Option<(Option<String>, &str)> {
     let escaped = text.starts_with("E'");
     let Some(quoted) = text.strip_prefix("E'").or_else(|| text.strip_prefix('\'')) else {

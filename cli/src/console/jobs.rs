@@ -20,7 +20,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
         let jobs = Engine::list_bulk_jobs(pool, Range::of(50)).await?;
         let body = html! {
             h1 { "Bulk jobs" }
-            p.dim { "A job does the same to every execution that matches a search. " a href="/executions" { "Search" } ", then choose what to do with all that match." }
+            p.dim { "A job applies one action to every execution that matches a search. " a href="/executions" { "Search" } ", then choose what to do with all that match." }
             (page::part("jobs", &list(&app, &jobs)))
         };
         Ok(Page::new("Bulk jobs", body))
@@ -30,7 +30,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
 
 fn list(app: &App, jobs: &[BulkJob]) -> Markup {
     if jobs.is_empty() {
-        return page::nothing("There is no job.");
+        return page::nothing("There are no jobs.");
     }
     html! { @for job in jobs {
         section.card aria-labelledby=(format!("job-{}", job.job)) {
@@ -39,7 +39,7 @@ fn list(app: &App, jobs: &[BulkJob]) -> Markup {
                 (page::status(job.status.name()))
                 span { strong { (page::number(job.processed)) } " processed" }
                 @if job.refused > 0 { span.warn { (page::number(job.refused)) " refused" } }
-                @if job.busy > 0 { span { (job.busy) " locked, to be tried again" } }
+                @if job.busy > 0 { span { (job.busy) " locked, to be retried" } }
                 span { "by " (job.author) }
                 span { (page::time(job.created)) }
                 @if let Some(reached) = job.reached.filter(|_| job.status != BulkJobStatus::Completed) { span { "has reached those of " (page::time(reached)) } }
@@ -83,7 +83,7 @@ pub async fn create(
         }
         let arguments = Value::Object(arguments);
         let job = app.act(&viewer, async |session| Engine::apply(session, action, &filter, &arguments).await).await?;
-        Ok(format!("job {job} is created; each tick does a step of it"))
+        Ok(format!("job {job} has been created; each tick performs a step of it"))
     };
     match created.await {
         Err(problem) => search::refused(app, &viewer, fields.get("back").unwrap_or_default(), &fields, problem).await,

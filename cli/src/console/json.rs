@@ -25,7 +25,8 @@ impl Masks {
         value
     }
 
-    /// Returns a text without the hidden parts of JSON values in it. An error without a message, for example, is shown as JSON.
+    /// Returns a text without the hidden parts of JSON values in it. An error without a message, for example, is shown
+    /// as JSON.
     pub fn text(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;

@@ -35,7 +35,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
         let body = html! {
             h1 { "Limits and holds" }
             (page::card("holds", "Holds", &hold_list(&app, &visit, &holds)))
-            @if shown.is_empty() { (page::nothing("There is no limit.")) }
+            @if shown.is_empty() { (page::nothing("There are no limits.")) }
             @for (limit, keys) in &shown { (page::card(&format!("limit-{}", limit.name), &limit.name, &one(&app, &visit, limit, keys))) }
             nav.pages aria-label="Pages" {
                 @if name.is_some() { a href="/limits" { "All limits" } }
@@ -64,7 +64,7 @@ fn hold_list(app: &App, visit: &Visit, holds: &[Hold]) -> Markup {
         @else { (page::table("Holds", &head[..head.len() - usize::from(app.read_only)], &rows)) }
         @if !app.read_only {
             details #new-hold open[sent.is_some()] { summary { "Hold something" }
-                p.dim { "Nothing of it begins until the hold is over or released; what runs goes on. Everything has no name; only a limit has keys, and without one all its keys are held." }
+                p.dim { "Held tasks do not begin until the hold expires or is released; running tasks continue. Everything has no name. Only a limit has keys; without a key, all of them are held." }
                 (sent.form("new-hold", "/limits/hold", "/limits", html! {
                     div.bulk {
                         label { "What" select name="target" { @for target in ["action", "workflow", "limit", "everything"] { option selected[sent.chose("target", target, false)] { (target) } } } }
@@ -72,7 +72,7 @@ fn hold_list(app: &App, visit: &Visit, holds: &[Hold]) -> Markup {
                         label { "Key of the limit" input name="key" value=[sent.value("key", None)]; }
                         label { "For (minutes)" input name="minutes" type="number" min="1" value=[sent.value("minutes", Some("30".to_owned()))] required; }
                         label { "Reason" input name="reason" maxlength="500" value=[sent.value("reason", None)]; }
-                        button data-confirm="Let nothing of {target} {name} {key} begin for {minutes} minutes?" { "Hold" }
+                        button data-confirm="Hold {target} {name} {key} for {minutes} minutes?" { "Hold" }
                     }
                 }))
             }
@@ -100,7 +100,7 @@ fn one(app: &App, visit: &Visit, limit: &Limit, keys: &[LimitKey]) -> Markup {
             @if let (Some(rate), Some(per)) = (limit.rate, limit.per_seconds) { span { strong { (rate) } " may begin in " (per) " s" } }
             @if let Some(burst) = limit.burst { span { "burst " (burst) } }
         }
-        @if keys.is_empty() { (page::nothing("No task has been under it yet.")) }
+        @if keys.is_empty() { (page::nothing("No task has used it yet.")) }
         @else { (page::table(&format!("Keys of {}", limit.name), &["Key", "#Running", "#Waiting", "Since", "Next may begin", "Held"], &rows)) }
         @if !app.read_only {
             details id=(name) open[sent.is_some()] { summary { "Change it" }
@@ -159,11 +159,11 @@ async fn answer(app: Arc<App>, viewer: &Viewer, fields: &Fields, done: Result<St
 fn target(fields: &Fields) -> Result<HoldTarget<'_>, Problem> {
     let target = fields.need("target")?;
     if target == "everything" && fields.get("name").is_some() {
-        return Err(Problem::invalid("everything has no name").hint("clear the name, or hold only what it names"));
+        return Err(Problem::invalid("everything has no name").hint("Clear the name, or select what it names."));
     }
     if target != "limit" && fields.get("key").is_some() {
         return Err(
-            Problem::invalid(format!("only a limit has keys, not: {target}")).hint("clear the key, or hold a limit")
+            Problem::invalid(format!("only a limit has keys, not: {target}")).hint("Clear the key, or select a limit.")
         );
     }
     Ok(match target {
@@ -205,7 +205,7 @@ pub async fn release(
         let target = target(&fields)?;
         let ended = app.act(&viewer, async |session| Engine::release(session, target).await).await?;
         match ended {
-            0 => Err(Problem::invalid("it is not held any more")),
+            0 => Err(Problem::invalid("it is no longer held")),
             ended => Ok(format!("{ended} ended: what was held may begin")),
         }
     };

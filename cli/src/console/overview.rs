@@ -89,7 +89,7 @@ fn tiles(counts: &[ExecutionCount], queues: &[QueueSummary], workers: &[WorkerSu
             (tile("/executions?status=completed", "Completed", of(&[ExecutionStatus::Completed]), None, false))
             (tile("/executions?status=failed&status=timeout&status=abandoned", "Failed", of(&UNSUCCESSFUL), None, of(&UNSUCCESSFUL) != "0"))
             (tile("/work", "Tasks in queues", page::number(queues.iter().map(|queue| queue.ready).sum()), None, false))
-            (tile("/work", "Workers at work", page::number(workers.len() as i64), (gone > 0).then(|| format!("{gone} not heard of")), gone > 0))
+            (tile("/work", "Workers at work", page::number(workers.len() as i64), (gone > 0).then(|| format!("{gone} not seen lately")), gone > 0))
             (tile("/approvals", "Open approvals", format!("{}{many}", waits.len()), (late > 0).then(|| format!("{late} late")), late > 0))
         }
     }
@@ -173,7 +173,7 @@ pub fn queue_table(queues: &[QueueSummary], served: &[String]) -> Markup {
     let rows = html! { @for queue in queues {
         tr { td { code { (queue.action_ref) } @if in_vain(queue) { " " span.warn { "no worker has any" } } } td.number { (page::number(queue.ready)) } td { (page::time(queue.oldest)) } }
     } };
-    page::table("Queues", &["Action", "#Ready", "First since"], &rows)
+    page::table("Queues", &["Action", "#Ready", "First waiting since"], &rows)
 }
 
 pub fn worker_table(workers: &[WorkerSummary]) -> Markup {
@@ -188,5 +188,5 @@ pub fn worker_table(workers: &[WorkerSummary]) -> Markup {
             td { (page::time(worker.last_seen)) }
         }
     } };
-    page::table("Workers", &["Worker", "#Tasks", "Leases", "Last heard of"], &rows)
+    page::table("Workers", &["Worker", "#Tasks", "Leases", "Last seen"], &rows)
 }

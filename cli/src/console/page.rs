@@ -16,11 +16,11 @@ use std::time::Duration;
 pub struct Page {
     pub title: String,
     pub body: Markup,
-    /// How long it may be shown while nothing changes in the database but time.
+    /// How long it may be shown as long as nothing changes in the database.
     pub lasts: Duration,
 }
 
-/// How long a page lasts on which only the minute, or what is late, changes by itself.
+/// How long a page lasts if nothing on it changes by itself except the minute, and what is late.
 const LASTS: Duration = Duration::from_secs(60);
 
 impl Page {

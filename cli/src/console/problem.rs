@@ -34,7 +34,7 @@ impl Problem {
     }
 
     pub fn read_only() -> Problem {
-        Problem::new(StatusCode::FORBIDDEN, "this console is read-only").hint("it was started with --read-only")
+        Problem::new(StatusCode::FORBIDDEN, "this console is read-only").hint("It was started with --read-only.")
     }
 
     pub fn hint(self, hint: impl Into<String>) -> Problem {
@@ -64,9 +64,9 @@ impl From<Error> for Problem {
         if is_read_only(&error) {
             let problem = Problem::new(
                 StatusCode::CONFLICT,
-                "nothing can be changed at this server: it is a standby, or read-only",
+                "nothing can be changed on this server: it is a standby, or read-only",
             );
-            return problem.hint("use a console of the primary server");
+            return problem.hint("Use a console of the primary server.");
         }
         let status = match &error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
@@ -87,13 +87,13 @@ impl From<Error> for Problem {
             let message = format!("{code}{}", refusal.message);
             let hint = match (&refusal.hint, status) {
                 (Some(hint), _) => Some(hint.clone()),
-                (None, StatusCode::FORBIDDEN) => Some("this console's database role may not do that".to_owned()),
+                (None, StatusCode::FORBIDDEN) => Some("The console's database role lacks the privilege.".to_owned()),
                 _ => None,
             };
             return Problem { status, message, list, hint };
         }
         let message = if away { format!("The database can't be used: {error}") } else { error.to_string() };
-        Problem { status, message, list: Vec::new(), hint: away.then(|| "this page recovers by itself".to_owned()) }
+        Problem { status, message, list: Vec::new(), hint: away.then(|| "This page recovers by itself.".to_owned()) }
     }
 }
 

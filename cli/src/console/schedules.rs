@@ -41,7 +41,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
         let body = html! {
             h1 { "Schedules" }
             (page::list("schedules", &html! {
-                @if schedules.is_empty() { (page::nothing("There is no schedule.")) }
+                @if schedules.is_empty() { (page::nothing("There are no schedules.")) }
                 @else { (page::table("Schedules", &head[..head.len() - usize::from(app.read_only)], &rows)) }
             }))
             nav.pages aria-label="Pages" { @if let Some(next) = &next { a rel="next" href=(fields.address("/schedules", &[("after", Some(next))])) { "More" } } }

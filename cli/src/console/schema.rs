@@ -46,7 +46,7 @@ pub fn fields(schema: Option<&Value>, prefix: &str, sent: Sent) -> Markup {
         let value = sent.value(prefix, schema.is_none().then(|| "{}".to_owned())).unwrap_or_default();
         return html! { label {
             "Value (JSON)" textarea name=(prefix) rows="4" spellcheck="false" { "\n" (value) }
-            span.dim { @if schema.is_none() { "Whatever the workflow makes of it. " } "Left empty, it is null." }
+            span.dim { @if schema.is_none() { "Any JSON value that the workflow understands. " } "Left empty, it is null." }
         } };
     };
     html! { @for (name, property) in properties {

@@ -182,7 +182,7 @@ fn address(visit: &Visit) -> &str {
 fn actions(sent: Sent) -> Markup {
     html! {
         div.bulk role="group" aria-label="With the selected" {
-            // The form's first button is what Enter presses: nothing, rather than the first of these.
+            // Enter presses the form's first button: this one does nothing.
             button disabled hidden {}
             label.check { input #select-all type="checkbox"; "All on this page" }
             label { span.hidden { "Reason" } input name="reason" placeholder="Reason" maxlength="500" value=[sent.value("reason", None)]; }
@@ -268,7 +268,7 @@ fn everything(fields: &Fields, visit: &Visit) -> Markup {
         section.card aria-labelledby="all-title" {
             h2 #all-title { "With all that match" }
             @if named {
-                p { "A bulk job does it to every execution that matches this search and exists now, also on other pages: " code { (filter.to_string()) } }
+                p { "A bulk job applies the action to every execution that exists now and matches this search, including those on other pages: " code { (filter.to_string()) } }
                 (sent.form("all", "/jobs", address(visit), html! {
                     (page::hidden("filter", &filter.to_string()))
                     div.bulk {
@@ -283,7 +283,7 @@ fn everything(fields: &Fields, visit: &Visit) -> Markup {
                         button data-confirm="Do this to every execution that matches?" { "Create a bulk job" }
                     }
                 }))
-            } @else { p.dim { "Search for something first: a job for every execution there is would be too much." } }
+            } @else { p.dim { "Search for something first: a job cannot apply to every execution." } }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Accepts connections in a way that lets nobody make the console unavailable to others: the number of open connections is
-//! limited, and requests have to arrive, and answers to be read, within a time limit.
+//! Accepts connections in a way that lets nobody make the console unavailable to others: the number of open connections
+//! is limited, and requests have to arrive, and answers to be read, within a time limit.
 //!
 //! Further connections are told at once that the console is busy. Idle ones are closed after a while, to make room.
 
@@ -20,7 +20,8 @@ use tokio_io_timeout::TimeoutStream;
 const REFUSALS: usize = 16;
 const REFUSAL: Duration = Duration::from_millis(200);
 
-/// How many files the console needs besides its visitors' connections: those to the database, its own, and a few to spare.
+/// How many files the console needs besides its visitors' connections: those to the database, its own, and a few to
+/// spare.
 const OWN_FILES: u64 = 32;
 
 /// Limits on connections.

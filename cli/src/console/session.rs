@@ -1,7 +1,7 @@
 //! Sessions: signed cookies, so that nothing has to be stored about those that are valid.
 //!
-//! They are signed with a key that the process generates, so no session outlives the process, and the process can remember all that
-//! have ended early: those that somebody has signed out of.
+//! They are signed with a key that the process generates, so no session outlives the process, and the process can
+//! remember all that have ended early: those that somebody has signed out of.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -145,7 +145,8 @@ impl Sessions {
     }
 }
 
-/// The names of the console's cookies. Browsers distinguish cookies by host but not by port, so the names contain the port.
+/// The names of the console's cookies. Browsers distinguish cookies by host but not by port, so the names contain the
+/// port.
 pub struct Cookies {
     pub session: String,
     pub notice: String,

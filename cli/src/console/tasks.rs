@@ -36,7 +36,7 @@ pub async fn list(pool: &PgPool, id: i64, fields: &Fields) -> Result<Markup, Pro
                 a.chip href=(link(&[("task_status", (!here).then_some(status.as_str())), ("tasks_after", None)])) aria-current=[here.then_some("true")] { (status.as_str()) }
             }
         }
-        @if rows.is_empty() { (page::nothing("No task is like that.")) } @else { (table(id, &rows)) }
+        @if rows.is_empty() { (page::nothing("No task matches.")) } @else { (table(id, &rows)) }
         nav.pages aria-label="Tasks" {
             @if range.after.is_some() { a href=(link(&[("tasks_after", None)])) { "First tasks" } }
             @if let Some(next) = &next { a href=(link(&[("tasks_after", Some(next))])) { "More tasks" } }
@@ -112,7 +112,7 @@ fn body(app: &App, visit: &Visit, execution: i64, task: &TaskDetail) -> Page {
         }
         @if !app.read_only {
             (page::card("resolve", "Resolve by hand", &html! {
-                p.dim { "Lets a task that waits, or that has failed while its execution closes, count as done. An event tells who did it." }
+                p.dim { "Counts a task as done that is waiting, or that has failed while its execution closes. An event records who did it." }
                 (sent.form("resolve", &format!("/tasks/{}/resolve", task.task), &address, html! {
                     (page::hidden("execution", &execution.to_string()))
                     div.bulk {

@@ -1,4 +1,5 @@
-//! When the tasks of an execution ran, as bars colored by style sheets: one for all items of a task, with retries and undo marked.
+//! When the tasks of an execution ran, as bars colored by style sheets: one for all items of a task, with retries and
+//! undo marked.
 
 use super::page;
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! Queues, workers and their claims; and whether all is well.
+//! Queues, workers and their claims, and whether any invariant is broken.
 
 use super::app::{App, Visit};
 use super::overview::{queue_table, worker_table};
@@ -26,7 +26,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
                 (page::card("queues", "Queues", &queue_table(&queues, &served)))
                 (page::card("workers", "Workers at work", &worker_table(&workers)))
             }
-            (page::card("actions", "Actions, of late", &action_table(&actions)))
+            (page::card("actions", "Recent actions", &action_table(&actions)))
             (page::card("claims", "What workers hold, oldest first", &claim_table(&claims)))
         };
         Ok(Page::new("Queues and workers", body))

@@ -48,12 +48,12 @@ pub async fn extension(session: &mut PgConnection) -> Result<Extension, Failure>
     Ok(Extension { installed, available })
 }
 
-/// Fails if the extension is not there, and warns if its version is another one than that of this program.
+/// Fails if the extension is not installed, and warns if its version differs from this program's.
 pub async fn require_extension(session: &mut PgConnection) -> Result<(), Failure> {
     let program = env!("CARGO_PKG_VERSION");
     match extension(session).await?.installed {
         None => Err(Failure::unreachable("the extension pg_workflow is not installed in this database")
-            .hint("pg-workflow install, as a superuser")),
+            .hint("Run pg-workflow install as a superuser.")),
         Some(installed) if installed != program => {
             let text =
                 format!("this program has version {program}, and the extension {installed}: see `pg-workflow doctor`");
@@ -71,27 +71,27 @@ pub async fn examine(session: &mut PgConnection, deep: bool) -> Result<Vec<Check
     match (&extension.installed, &extension.available) {
         (None, None) => {
             let message = "the extension pg_workflow is not installed, and the server does not have its files";
-            checks.push(bad(message, "install the files on the server: see \"Installing\" in docs/operations.md"));
+            checks.push(bad(message, "Install the files on the server: see \"Installing\" in docs/operations.md."));
             return Ok(checks);
         }
         (None, Some(version)) => {
             let message = format!(
                 "the extension pg_workflow is not installed in this database; the server has version {version}"
             );
-            checks.push(bad(message, "pg-workflow install, as a superuser"));
+            checks.push(bad(message, "Run pg-workflow install as a superuser."));
             return Ok(checks);
         }
         (Some(installed), Some(available)) if installed != available => {
             let message =
                 format!("the extension has version {installed}, and the server has files of version {available}");
-            checks.push(bad(message, "ALTER EXTENSION pg_workflow UPDATE, or pg-workflow install"));
+            checks.push(bad(message, "Run ALTER EXTENSION pg_workflow UPDATE, or pg-workflow install."));
         }
         (Some(installed), _) => checks.push(good(format!("the extension has version {installed}"))),
     }
     let program = env!("CARGO_PKG_VERSION");
     if let Some(installed) = extension.installed.filter(|installed| installed != program) {
         let message = format!("this program has version {program}, and the extension {installed}");
-        checks.push(bad(message, "use the program of the same version"));
+        checks.push(bad(message, "Use the program of the same version."));
     }
     let levels = levels(session).await?;
     let reads = levels.iter().any(|level| level != "worker");
@@ -108,7 +108,7 @@ pub async fn examine(session: &mut PgConnection, deep: bool) -> Result<Vec<Check
             let detail = row.detail.as_deref().unwrap_or_default();
             bad(
                 format!("{}: {} {} {detail}", row.invariant, row.subject, row.id),
-                "please report this, with the events of the execution",
+                "Please report this, with the events of the execution.",
             )
         }));
         if broken.is_empty() {
@@ -127,7 +127,7 @@ async fn server(session: &mut PgConnection) -> Result<Check, Failure> {
     .await?;
     let message = format!("PostgreSQL {version}, database {database}, role {role}");
     if encoding != "UTF8" {
-        let hint = "use a database with the encoding UTF8: the extension refuses others";
+        let hint = "Use a database with the encoding UTF8. The extension does not support others.";
         return Ok(bad(format!("{message}, encoding {encoding}"), hint));
     }
     if is_standby {
@@ -157,12 +157,12 @@ async fn privileges(session: &mut PgConnection, levels: &[String]) -> Result<Che
     Ok(bad(
         "this role may not call any of the extension's functions",
         format!(
-            "as the owner of the extension: SELECT workflow_grant('{role}', 'operator'), or worker, reader or author"
+            "As the owner of the extension, run SELECT workflow_grant('{role}', 'operator'), or with worker, reader or author."
         ),
     ))
 }
 
-/// Says whether due work is being done.
+/// Checks whether due work is being done.
 async fn ticking(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     let overdue = Engine::overdue_summary(&mut *session).await?;
     let late: Vec<Check> = overdue
@@ -177,14 +177,14 @@ async fn ticking(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
             );
             bad(
                 message,
-                "nothing is ticking: run a worker, or the server's own ticker (SELECT workflow_start_ticker())",
+                "Nothing is ticking. Run a worker, or the server's own ticker (SELECT workflow_start_ticker()).",
             )
         })
         .collect();
     Ok(if late.is_empty() { vec![good("nothing is overdue")] } else { late })
 }
 
-/// Says whether workers serve every action that is queued.
+/// Checks whether workers serve every action that is queued.
 async fn queues(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     let queues = Engine::queue_summary(&mut *session).await?;
     let claims = Engine::claims(&mut *session, 10_000).await?;
@@ -196,15 +196,15 @@ async fn queues(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
         checks.push(match served {
             false => bad(
                 format!("{waiting}: no worker has any of them"),
-                format!("run a worker for it: pg-workflow work --action {}=COMMAND", queue.action_ref),
+                format!("Run a worker for it: pg-workflow work --action {}=COMMAND.", queue.action_ref),
             ),
-            true => bad(format!("{waiting}: its workers are busy"), "run more workers, or give them more concurrency"),
+            true => bad(format!("{waiting}: its workers are busy"), "Run more workers, or increase their concurrency."),
         });
     }
     let expired = claims.iter().filter(|claim| claim.expired).count();
     if expired > 0 {
         let message = format!("{} with an expired lease", count(expired, "task"));
-        checks.push(bad(message, "the next claim or tick makes them available again"));
+        checks.push(bad(message, "The next claim or tick makes them available again."));
     }
     if checks.is_empty() {
         let ready: i64 = queues.iter().map(|queue| queue.ready).sum();

@@ -97,7 +97,7 @@ impl Import<'_> {
         }
     }
 
-    /// Finds out what each name means before anything is converted.
+    /// Determines what each name means before anything is converted.
     fn find_names(&mut self, root: NodeId, tasks: &[(NodeId, NodeId)]) {
         let source = self.source;
         let keys = |node: Option<NodeId>| -> Vec<String> {
@@ -151,8 +151,8 @@ impl Import<'_> {
     fn variables(&mut self, root: NodeId, out: &mut Map<String, Value>) {
         let given = self.source.get(root, "vars").map(|node| pairs(self.source, node)).unwrap_or_default();
         let mut vars: Vec<Value> = Vec::new();
-        // Inputs that tasks publish, and variables that are only published, exist from the start. A declaration may read
-        // those before it.
+        // Inputs that tasks publish, and variables that are only published, exist from the start. A declaration may
+        // read those before it.
         let declared: BTreeSet<&String> = given.iter().map(|(name, _)| name).collect();
         for name in self.scope.variables.clone().iter().filter(|name| !declared.contains(name)) {
             let value = match self.scope.parameters.contains(name) {
@@ -225,7 +225,7 @@ impl Import<'_> {
                 Ok(rendered) => out += &format!("{{{{ {} }}}}", self.scope.unwrapped(rendered)),
                 Err(why) => {
                     self.lost(format!("{open}{inner}{}: {why}", if open == "<%" { "%>" } else { "}}" }));
-                    // Plain text does no harm, and is easy to find.
+                    // As plain text, it does no harm and is easy to find.
                     out += &format!("UNTRANSLATED({})", inner.trim());
                 }
             }

@@ -104,7 +104,7 @@ pub fn jinja(expr: &Expr, scope: &Scope) -> Rendered {
     Ok(match expr {
         Expr::Text(value) => text(value),
         Expr::Word(word) => word.clone(),
-        // A lone word is a string in YAQL.
+        // A bare word is a string in YAQL.
         Expr::Name(name) => text(name),
         Expr::Element => return Err("$ is not known here".to_owned()),
         Expr::Field(target, name) => match target.as_ref() {

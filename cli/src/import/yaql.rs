@@ -7,7 +7,7 @@ pub enum Expr {
     Text(String),
     /// A number, or true, false and null, as Jinja writes them.
     Word(String),
-    /// A lone name, as an argument: `ctx(name)`.
+    /// A bare name, as an argument: `ctx(name)`.
     Name(String),
     /// `$`, the element to which a lambda is applied.
     Element,

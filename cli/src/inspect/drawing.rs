@@ -41,7 +41,7 @@ impl Drawing {
     pub fn admit(&self, kind: Option<Kind>) -> Result<(), Failure> {
         match kind {
             Some(Kind::Png) if self.output.is_none() && std::io::stdout().is_terminal() => {
-                Err(Failure::unusable("a terminal can't show PNG").hint("name a file with --output"))
+                Err(Failure::unusable("a terminal can't show PNG").hint("Name a file with --output."))
             }
             _ => Ok(()),
         }

@@ -54,7 +54,8 @@ pub fn show(arguments: Timeline) -> crate::Ended {
     Ok(Ending::Good)
 }
 
-/// Returns when the first of some tasks was created, and when the last of them ended. Those that have not ended extend to now.
+/// Returns when the first of some tasks was created, and when the last of them ended. Those that have not ended extend
+/// to now.
 fn span(tasks: &[TaskDetail], now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     let first = tasks.iter().map(|task| task.created).min()?;
     let last = tasks.iter().map(|task| task.completed_at.unwrap_or(now)).max()?;

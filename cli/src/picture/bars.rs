@@ -26,7 +26,7 @@ const RIGHT: f64 = 170.0;
 /// Space for the title and for the times.
 const TOP: f64 = 54.0;
 
-/// Distances between lines of the axis that people can read, in milliseconds.
+/// Readable distances between the lines of the axis, in milliseconds.
 const STEPS: [i64; 31] = [
     1,
     2,
@@ -112,7 +112,7 @@ fn draw(text: &mut String, bar: &Bar, y: f64, at: impl Fn(i64) -> f64) {
         y + 12.0,
         escaped(&conductor::finding::shorten(&bar.name, 34)),
     );
-    // What took no time at all can still be seen.
+    // A bar remains visible even if it took no time at all.
     let width = if bar.begun.is_some() { (ended - begun).max(2.0) } else { 0.0 };
     if width > 0.0 {
         let color = bar.paint.color();
@@ -142,7 +142,7 @@ pub fn took(milliseconds: i64) -> String {
     }
 }
 
-/// Returns a time on the axis: a duration without what its step makes zero.
+/// Returns a time on the axis: a duration without the units that are always zero at this step.
 fn on_axis(milliseconds: i64) -> String {
     let text = took(milliseconds);
     let short = [(".0s", "s"), ("m00s", "m"), ("h00m", "h"), ("d00h", "d")];

@@ -1,8 +1,8 @@
-//! Places the nodes of a graph in layers, so that edges lead downwards and cross little.
+//! Places the nodes of a graph in layers, so that edges lead downward and rarely cross.
 
 use super::Graph;
 
-/// Space between neighbours in a layer, and between layers.
+/// Space between neighbors in a layer, and between layers.
 const GAP: f64 = 28.0;
 const LAYER_GAP: f64 = 56.0;
 /// Number of times that the order and the places of nodes are improved.
@@ -25,8 +25,8 @@ pub struct Layout {
     pub edges: Vec<Vec<(f64, f64)>>,
 }
 
-/// Returns the layer of each node: 0 for those that nothing leads to, and otherwise below all that lead to it. Edges that
-/// lead back do not count.
+/// Returns the layer of each node: 0 for those that nothing leads to, and otherwise below all that lead to it. Edges
+/// that lead back do not count.
 pub fn layers(graph: &Graph) -> Vec<usize> {
     let back = back_edges(graph);
     let mut layer = vec![0; graph.nodes.len()];
@@ -166,7 +166,7 @@ impl Slots {
         chain
     }
 
-    /// Sorts each layer by the mean place of the neighbours, from above and from below in turn.
+    /// Sorts each layer by the mean place of the neighbors, from above and from below in turn.
     fn order(&mut self) {
         let mut place = vec![0.0; self.width.len()];
         for sweep in 0..SWEEPS {
@@ -190,7 +190,7 @@ impl Slots {
         }
     }
 
-    /// Moves nodes below and above their neighbours as far as the order allows.
+    /// Moves nodes below and above their neighbors as far as the order allows.
     fn spread(&mut self) {
         for row in &self.rows {
             let mut x = 0.0;
@@ -218,8 +218,8 @@ impl Slots {
         self.x.iter_mut().for_each(|x| *x += GAP - left);
     }
 
-    /// Gives the slots of a row the places that they want; where they would overlap, the middle between their places when
-    /// pushed from the left and from the right.
+    /// Gives the slots of a row the places that they want; where they would overlap, the middle between their places
+    /// when pushed from the left and from the right.
     fn settle(&mut self, row: usize, wanted: &[f64]) {
         let slots = &self.rows[row];
         let apart = |a: usize, b: usize| (self.width[a] + self.width[b]) / 2.0 + GAP;

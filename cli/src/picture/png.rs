@@ -7,14 +7,14 @@ use resvg::usvg::{Options, Tree};
 const FONTS: [&[u8]; 2] =
     [include_bytes!("../../fonts/Roboto-Regular.ttf"), include_bytes!("../../fonts/Roboto-Bold.ttf")];
 
-/// Pixels for each unit of the SVG, so that text is sharp on screens of today.
+/// Pixels for each unit of the SVG, so that text is sharp on today's screens.
 const SCALE: f32 = 2.0;
 /// Maximum width and height in pixels: beyond that viewers give up, and memory becomes noticeable.
 const MAX_SIDE: f32 = 16_000.0;
 /// Maximum number of pixels; each takes four bytes.
 const MAX_PIXELS: f32 = 64e6;
 
-/// A picture, and by how much it had to be drawn smaller than usual; 1 for not at all.
+/// A picture, and the factor by which it had to be shrunk; 1 for not at all.
 pub struct Png {
     pub bytes: Vec<u8>,
     pub shrunk: f32,
@@ -42,7 +42,7 @@ pub fn png(svg: &str) -> Result<Png, Failure> {
     Ok(Png { bytes, shrunk: scale / SCALE })
 }
 
-/// Returns the largest scale, up to the usual one, at which a picture keeps to the limits.
+/// Returns the largest scale, up to the usual one, at which a picture stays within the limits.
 fn fitting(width: f32, height: f32) -> f32 {
     SCALE.min(MAX_SIDE / width.max(height)).min((MAX_PIXELS / (width * height)).sqrt())
 }

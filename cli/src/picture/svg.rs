@@ -11,7 +11,7 @@ const CHARACTER: f64 = 7.2;
 /// Maximum number of characters of a label that are shown.
 pub const SHOWN: usize = 44;
 
-/// How far along a curve the labels of the edges of a node are, in turn.
+/// Positions of the labels along the curves of a node's edges, in turn.
 const HEIGHTS: [f64; 3] = [0.45, 0.7, 0.25];
 
 /// Returns the picture.

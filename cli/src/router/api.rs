@@ -1,11 +1,11 @@
-//! The API, as the catalog of a server has it.
+//! The API, read from the catalog of a server.
 
 use crate::connect::Connection;
 use crate::ending::Failure;
 use serde::Deserialize;
 use sqlx::Connection as _;
 
-/// What a router repeats.
+/// Everything that a router reproduces.
 #[derive(Debug, Deserialize)]
 pub struct Api {
     pub functions: Vec<Function>,
@@ -54,7 +54,7 @@ pub struct Relation {
 }
 
 impl Function {
-    /// Returns the types of the arguments, separated by commas, as they tell functions of one name apart.
+    /// Returns the types of the arguments, separated by commas. They distinguish functions with the same name.
     pub fn types(&self) -> String {
         let types: Vec<&str> = self.inputs.iter().map(|input| input.type_name.as_str()).collect();
         types.join(",")

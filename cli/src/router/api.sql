@@ -1,4 +1,4 @@
--- What a router repeats of the API, as one JSON document: functions of pg_catalog, types and views of the schema workflow.
+-- The part of the API that a router reproduces, as one JSON document: functions in pg_catalog, and types and views in schema workflow.
 WITH member AS (
   SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d
   JOIN pg_catalog.pg_extension AS e ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid

@@ -1,8 +1,8 @@
-//! What all routers have in common: the functions that callers know, the views, and what those are made of.
+//! Common to all kinds of routers: the public functions and views, and the internal functions that they use.
 //!
-//! Each function of the API becomes two: one of a router's kind that calls one server, `workflow_router.f(server, …)`, and one in PL/pgSQL,
-//! under the name that callers know, which finds the server, tries again where the part has moved, and gives errors their own form
-//! back.
+//! Each function of the API becomes two: `workflow_router.f(server, …)`, which calls one server and depends on the kind
+//! of router, and a function in PL/pgSQL with the public name, which finds the server, retries the call if the part has
+//! moved, and restores the original form of errors.
 
 mod body;
 
@@ -13,10 +13,10 @@ use body::Body;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// What every router begins with.
+/// The SQL that every router begins with.
 pub const SETUP: &str = include_str!("front/setup.sql");
 
-/// The API, and where each member of it is carried out.
+/// The API, and where each function and view is executed.
 pub struct Front<'a> {
     api: &'a Api,
     pub functions: Vec<(&'a Function, Route)>,
@@ -36,8 +36,8 @@ impl<'a> Front<'a> {
         Ok(Front { api, functions, views })
     }
 
-    /// Returns the objects of a router: `remote` has those that call servers, `errors` what is known of their errors. Unless errors
-    /// arrive as the servers raised them, each block gives them their own form back.
+    /// Returns the objects of a router: `remote` has the functions that call servers, and `errors` those that handle
+    /// their errors. Unless errors arrive as the servers raised them, each block restores their original form.
     pub fn objects(&self, remote: &str, errors: &str, arrive_as_raised: bool) -> Result<String, Failure> {
         let mut objects = types(self.api, &self.functions);
         objects.push_str(remote);
@@ -49,18 +49,18 @@ impl<'a> Front<'a> {
             objects.push_str(&wrapper(function, route, &written)?);
         }
         self.views.iter().for_each(|(view, route)| objects.push_str(&union(view, route)));
-        // A block that catches errors is a subtransaction, which takes two messages to a node of Citus.
+        // A block that catches errors is a subtransaction, which takes two more messages to a node of Citus.
         let pass_on = if arrive_as_raised { String::new() } else { Body::pass_on() };
         Ok(objects.replace("{pass_on}", &pass_on))
     }
 
-    /// Returns what privileges the objects have.
+    /// Returns the statements that grant privileges on the objects.
     pub fn grants(&self) -> String {
         grants(&self.functions)
     }
 }
 
-/// The types of arguments and results, and those of answers that are put in order again.
+/// Returns the types of arguments and results, and those of answers that have to be put back in order.
 fn types(api: &Api, functions: &[(&Function, Route)]) -> String {
     let mut sql = String::new();
     for enumeration in &api.enumerations {
@@ -101,12 +101,12 @@ fn create_type(sql: &mut String, name: &str, form: &str) {
     let _ = writeln!(sql, "SELECT pg_temp.create_type({}, {});", literal(name), literal(form));
 }
 
-/// Whether the rows of a written function have a type, so that they can be kept in an array.
+/// Whether the rows of a handwritten function have a type of their own, so that they can be kept in an array.
 fn has_row_type(function: &Function) -> bool {
     function.columns.is_some() && function.result.starts_with("TABLE")
 }
 
-/// Returns what the function that calls one server returns.
+/// Returns the result type of the function that calls one server.
 pub fn remote_result(function: &Function, route: &Route) -> String {
     match (has_row_type(function) && matches!(route, Route::Written { one: true, .. }), &function.columns) {
         (true, _) => format!("SETOF workflow_router.{}_row", function.name),
@@ -116,7 +116,7 @@ pub fn remote_result(function: &Function, route: &Route) -> String {
     }
 }
 
-/// Returns what the function that calls all servers returns.
+/// Returns the result type of the function that calls all servers.
 pub fn everywhere_result(function: &Function) -> String {
     match function.result.as_str() {
         "void" => "SETOF int".to_owned(),
@@ -125,7 +125,7 @@ pub fn everywhere_result(function: &Function) -> String {
     }
 }
 
-/// Whether a route needs a function that calls one server, and one that calls all.
+/// Returns whether a route needs a function that calls one server, and whether it needs one that calls all.
 pub fn reach(route: &Route) -> (bool, bool) {
     match route {
         Route::Written { one, everywhere } => (*one, *everywhere),
@@ -135,12 +135,12 @@ pub fn reach(route: &Route) -> (bool, bool) {
     }
 }
 
-/// Returns how the view of a server is named as a function of the server.
+/// Returns the name of the function that returns the rows of a server's view.
 pub fn view_function(view: &Relation) -> String {
     format!("workflow_router.view_{}", view.name)
 }
 
-/// The statement that a server is sent; its arguments are numbered from `first`.
+/// Returns the statement that is sent to a server; its arguments are numbered from `first`.
 pub fn called(function: &Function, first: usize) -> String {
     let passed: Vec<String> = function
         .inputs
@@ -156,7 +156,7 @@ pub fn called(function: &Function, first: usize) -> String {
     }
 }
 
-/// Returns the bodies that are written by hand, by function. A guarded one is a statement.
+/// Returns the handwritten bodies, by function. A guarded one is a single statement.
 fn written() -> BTreeMap<&'static str, String> {
     let sections = include_str!("front/written.sql").split("--: ").skip(1);
     let bodies = sections.filter_map(|section| section.split_once('\n')).map(|(header, text)| {
@@ -169,7 +169,7 @@ fn written() -> BTreeMap<&'static str, String> {
     bodies.collect()
 }
 
-/// The function that callers know.
+/// Returns the public function.
 fn wrapper(function: &Function, route: &Route, written: &BTreeMap<&str, String>) -> Result<String, Failure> {
     let Function { name, arguments, result, .. } = function;
     let body = match route {
@@ -199,7 +199,7 @@ fn wrapper(function: &Function, route: &Route, written: &BTreeMap<&str, String>)
     ))
 }
 
-/// A view over the view of all servers.
+/// Returns a view over the views of all servers.
 fn union(view: &Relation, route: &Route) -> String {
     let name = quote(&view.name);
     let (condition, server) = match route {
@@ -220,7 +220,8 @@ fn union(view: &Relation, route: &Route) -> String {
     )
 }
 
-/// Lets nobody call what levels are not granted for, and keeps which level each function belongs to.
+/// Returns statements that revoke access from everybody, record the level of each function, and grant again what was
+/// granted before.
 fn grants(functions: &[(&Function, Route)]) -> String {
     let mut sql = String::from(
         "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA workflow_router FROM PUBLIC;\nDELETE FROM workflow_router.api;\n",
@@ -238,14 +239,15 @@ fn grants(functions: &[(&Function, Route)]) -> String {
     sql
 }
 
-/// Returns columns as CREATE TYPE and RETURNS TABLE take them.
+/// Returns columns in the form that CREATE TYPE and RETURNS TABLE take.
 pub fn declared(columns: &[Column]) -> String {
     let columns: Vec<String> =
         columns.iter().map(|column| format!("{} {}", quote(&column.name), column.type_name)).collect();
     columns.join(", ")
 }
 
-/// Returns arguments whose names cannot be mistaken for anything else in a statement: PL/Proxy replaces them in its text.
+/// Returns arguments whose names cannot be mistaken for anything else in a statement: PL/Proxy replaces them in its
+/// text.
 pub fn numbered(first: &str, inputs: &[Column]) -> String {
     let numbered = inputs.iter().enumerate().map(|(place, input)| format!("a{} {}", place + 1, input.type_name));
     [first.to_owned()].into_iter().filter(|first| !first.is_empty()).chain(numbered).collect::<Vec<_>>().join(", ")
@@ -260,7 +262,7 @@ pub fn literal(text: &str) -> String {
     if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
-/// Returns what tells one version of the generated objects from another.
+/// Returns a hash that identifies a version of the generated objects.
 pub fn hash(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().fold(String::new(), |mut hex, byte| {

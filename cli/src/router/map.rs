@@ -9,17 +9,17 @@ use sqlx::{Connection as _, PgConnection};
 /// Number of parts.
 const PARTS: usize = 1024;
 
-/// Servers that have said which parts are theirs.
+/// Servers that have reported their parts.
 pub struct Servers {
     pub servers: Vec<Server>,
-    /// Place of the server that has each part.
+    /// Index of the server that has each part.
     pub parts: Vec<Option<usize>>,
     publisher: usize,
 }
 
 pub struct Server {
     pub url: String,
-    /// How it is called where servers are told apart: host:port/database.
+    /// Its name where several servers are distinguished: host:port/database.
     pub name: String,
     /// Its `pg_workflow.node`.
     pub node: i32,
@@ -27,7 +27,7 @@ pub struct Server {
 }
 
 impl Servers {
-    /// Asks the servers.
+    /// Asks the servers for their parts.
     pub async fn ask(urls: &[String]) -> Result<Servers, Failure> {
         let (mut servers, mut parts, mut publishers) = (Vec::<Server>::new(), vec![None; PARTS], Vec::new());
         for (place, url) in urls.iter().enumerate() {
@@ -38,14 +38,15 @@ impl Servers {
             for part in numbers(&own) {
                 if let Some(other) = parts[part].replace(place) {
                     let other: &Server = &servers[other];
-                    return Err(Failure::refused(format!("both {} and {name} have part {part}", other.name))
-                        .hint("compare workflow_find_parts() on all servers; exactly one must have each part"));
+                    return Err(Failure::refused(format!("both {} and {name} have part {part}", other.name)).hint(
+                        "Compare workflow_find_parts() on all servers. Each part must be on exactly one of them.",
+                    ));
                 }
             }
             if !follows(&mut session).await? {
                 publishers.push(place);
             }
-            // It has its default once the library has been loaded, as it has been by now.
+            // The library has been loaded by now, so the setting has at least its default value.
             let setting = "SELECT pg_catalog.current_setting('pg_workflow.node')::int";
             let node: i32 = sqlx::query_scalar(setting).fetch_one(&mut session).await?;
             session.close().await?;
@@ -53,29 +54,29 @@ impl Servers {
         }
         match publishers[..] {
             [publisher] => Ok(Servers { servers, parts, publisher }),
-            [] => Err(Failure::refused("all servers follow the definitions of another one")
-                .hint("name the server that publishes them, too")),
+            [] => Err(Failure::refused("all these servers replicate the definitions of another one")
+                .hint("Also name the server that publishes them.")),
             [first, second, ..] => {
                 let (first, second) = (&servers[first].name, &servers[second].name);
                 Err(Failure::refused(format!("{first} and {second} both have definitions of their own"))
-                    .hint("let all servers but one follow with workflow_subscribe_definitions"))
+                    .hint("Make all servers but one replicate definitions, with workflow_subscribe_definitions."))
             }
         }
     }
 
-    /// Refuses servers that have the same number.
+    /// Refuses servers that have the same `pg_workflow.node`.
     pub fn have_own_numbers(&self) -> Result<(), Failure> {
         for (place, server) in self.servers.iter().enumerate() {
             if let Some(other) = self.servers[..place].iter().find(|other| other.node == server.node) {
                 let (first, second, node) = (&other.name, &server.name, server.node);
                 return Err(Failure::refused(format!("{first} and {second} both have pg_workflow.node = {node}"))
-                    .hint("give each server a number that no server has had"));
+                    .hint("Give each server a number that no other server has had."));
             }
         }
         Ok(())
     }
 
-    /// Returns the place of the server that publishes the definitions.
+    /// Returns the index of the server that publishes the definitions.
     pub fn publisher(&self) -> usize {
         self.publisher
     }
@@ -99,7 +100,7 @@ impl Servers {
 }
 
 impl Server {
-    /// Returns how libpq connects, without user and password: those are the caller's.
+    /// Returns a libpq connection string without user and password, which are the caller's.
     pub fn connection_string(&self) -> String {
         let options = &self.options;
         let host = options.get_socket().map_or(options.get_host().to_owned(), |socket| socket.display().to_string());
@@ -124,13 +125,13 @@ impl Server {
     }
 }
 
-/// Whether a server follows the definitions of another one.
+/// Whether a server replicates the definitions of another one.
 async fn follows(session: &mut PgConnection) -> Result<bool, Failure> {
     let follows = "SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS r WHERE r.srrelid = 'workflow.pack'::pg_catalog.regclass)";
     Ok(sqlx::query_scalar(follows).fetch_one(session).await?)
 }
 
-/// Returns parts that the server has written as numbers and ranges.
+/// Returns the parts that a server reports as numbers and ranges.
 fn numbers(ranges: &str) -> Vec<usize> {
     let mut numbers = Vec::new();
     for range in ranges.split(',').filter(|range| !range.is_empty()) {

@@ -1,9 +1,9 @@
-//! Where each function is carried out: `routes.txt`, which explains the words.
+//! Where each function is executed, as listed and explained in `routes.txt`.
 
 use super::api::Function;
 use crate::ending::Failure;
 
-/// How a function, or a view, is carried out.
+/// Where and how a function or a view is executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     Id(String),
@@ -19,7 +19,7 @@ pub enum Route {
     None(String),
 }
 
-/// What is returned of what all servers return.
+/// How the results of all servers are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combine {
     Rows,
@@ -30,7 +30,7 @@ pub enum Combine {
     Nothing,
 }
 
-/// Returns the names that the routes are for, each with its route.
+/// Returns the names of all functions and views, each with its route.
 pub fn all() -> Vec<(&'static str, Route)> {
     let lines = include_str!("routes.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| parse(line).unwrap_or_else(|| panic!("routes.txt: {line}"))).collect()
@@ -51,8 +51,8 @@ pub fn of_view(routes: &[(&'static str, Route)], view: &str) -> Result<Route, Fa
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::refused(format!("this program does not know where {name} is carried out"))
-        .hint("use the program of the servers' version")
+    Failure::refused(format!("this program does not know where {name} is executed"))
+        .hint("Use the program of the same version as the servers.")
 }
 
 fn parse(line: &'static str) -> Option<(&'static str, Route)> {

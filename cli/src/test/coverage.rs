@@ -33,7 +33,7 @@ pub fn covers(tested: &Tested, arguments: &Arguments) -> bool {
     let enough = arguments.coverage_threshold.is_none_or(|threshold| report.percent() >= threshold);
     if !enough {
         let threshold = arguments.coverage_threshold.unwrap_or_default();
-        print(format!("{name}: less than the {threshold} % that are asked for"));
+        print(format!("{name}: less than the required {threshold} %"));
     }
     enough
 }

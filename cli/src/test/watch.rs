@@ -25,7 +25,7 @@ impl Watched {
         }
     }
 
-    /// Takes the files as they are now: only later changes count.
+    /// Records the files as they are now: only later changes count.
     pub fn look(&mut self) {
         self.seen = self.now();
     }

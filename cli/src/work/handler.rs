@@ -157,7 +157,8 @@ impl Handler {
             End::Exited(status) => status,
             End::Stopped => return Err(Failure::new("stopped", "the result is no longer needed")),
             End::TimedOut => {
-                // Only the server, which has its own clock, decides that a task has timed out. A heartbeat learns of it.
+                // Only the server, which has its own clock, decides that a task has timed out. A heartbeat learns of
+                // it.
                 let _ = tokio::time::timeout(self.lease, context.stopped()).await;
                 return Err(Failure::new("timeout", "the command took too long"));
             }

@@ -18,9 +18,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns a text that changes as soon as anything has been committed on the server, or work has become due that no tick
-    /// processes. While it stays the same, so does everything else that can be read, except what depends on the time. Reads only
-    /// what is due; on a standby, the text tells how much has been replayed.
+    /// Returns a text that changes as soon as anything has been committed on the server, or work has become due that no
+    /// tick processes. While it stays the same, so does everything else that can be read, except what depends on the
+    /// time. Reads only what is due; on a standby, the text tells how much has been replayed.
     pub async fn fingerprint<'e>(executor: impl PgExecutor<'e>) -> Result<String> {
         Ok(query_scalar(
             "SELECT pg_catalog.concat_ws(' ', CASE WHEN pg_catalog.pg_is_in_recovery() \
@@ -32,8 +32,8 @@ impl Engine {
         .await?)
     }
 
-    /// Returns the status of an execution. Parameters, variables and output whose stored size exceeds this number of bytes are
-    /// not read; a text with their size takes their place.
+    /// Returns the status of an execution. Parameters, variables and output whose stored size exceeds this number of
+    /// bytes are not read; a text with their size takes their place.
     pub async fn status_at_a_glance<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -110,8 +110,8 @@ impl Engine {
         .await?)
     }
 
-    /// Returns the versions of a workflow without their texts, newest first. `after` is the number of the last one of the
-    /// previous page.
+    /// Returns the versions of a workflow without their texts, newest first. `after` is the number of the last one of
+    /// the previous page.
     pub async fn list_definition_versions<'e>(
         executor: impl PgExecutor<'e>,
         r#ref: &str,

@@ -188,7 +188,7 @@ pub struct RegisterActionInput {
     pub param_schema: Option<Value>,
     /// JSON Schema of its result.
     pub out_schema: Option<Value>,
-    /// The limits that all its tasks are under: an array of names, or of objects with `name` and `key`.
+    /// Limits that apply to all its tasks: an array of names, or of objects with `name` and `key`.
     pub limits: Option<Value>,
 }
 

@@ -38,7 +38,8 @@ impl Engine {
         .await?)
     }
 
-    /// Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created.
+    /// Returns the tasks of an execution with their inputs, results and errors, in the order in which they were
+    /// created.
     pub async fn list_tasks<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,

@@ -27,7 +27,7 @@ impl Engine {
         .await?)
     }
 
-    /// Returns the actions of which a worker holds a task that it has not lost, ordered by name.
+    /// Returns the actions for which some worker holds a task under an unexpired lease, ordered by name.
     pub async fn served_actions<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<String>> {
         Ok(query_scalar(
             "SELECT DISTINCT action_ref FROM workflow.claim_detail WHERE NOT expired AND action_ref IS NOT NULL ORDER BY action_ref",
@@ -209,7 +209,8 @@ pub struct ActionSummary {
 /// Overdue work of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct OverdueSummary {
-    /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow`, `schedule`, `retention`, `pending report` or `bulk_job`.
+    /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow`, `schedule`, `retention`, `pending report` or
+    /// `bulk_job`.
     pub kind: String,
     /// Number of rows that are due.
     pub rows: i64,

@@ -15,9 +15,9 @@ use sqlx::{PgExecutor, query_as};
 pub struct SearchFilter {
     /// Ref of their workflow.
     pub workflow: Option<String>,
-    /// Statuses, one of which they have.
+    /// Statuses, one of which they must have.
     pub statuses: Option<Vec<ExecutionStatus>>,
-    /// Attributes that theirs must contain.
+    /// Attributes that they must have.
     pub attributes: Option<Value>,
     /// When they were created.
     pub created: Option<PgRange<DateTime<Utc>>>,

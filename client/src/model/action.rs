@@ -32,7 +32,7 @@ pub struct Action {
     pub is_workflow: bool,
     /// Definition of that workflow.
     pub workflow_def: Option<i64>,
-    /// The limits that all its tasks are under.
+    /// Limits that apply to all its tasks.
     pub limits: Option<Value>,
     /// When the row was created.
     pub created: DateTime<Utc>,

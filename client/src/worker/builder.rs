@@ -44,7 +44,7 @@ const LONGEST_LEASE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct WorkerBuilder {
     worker: Worker,
     states: States,
-    /// What was given twice.
+    /// Problems with states and handlers that were given twice.
     twice: Vec<String>,
 }
 
@@ -136,9 +136,9 @@ impl WorkerBuilder {
     /// Registers the handler of an action: a function of the task's input and its [`Context`] that returns the task's
     /// result. Input and result are any types that serde can deserialize and serialize. If the input cannot be
     /// deserialized, the task fails with type `input`, and is not retried. A task without input has `null`, or `{}` if
-    /// the type accepts that but not `null`. A [`Failure`], any other error, or a panic makes the task fail, and so does a
-    /// result that cannot be written as JSON (serde_json writes a float that is not finite as null). To accept any input,
-    /// use [`Value`](serde_json::Value) as its type.
+    /// the type accepts that but not `null`. A [`Failure`], any other error, or a panic makes the task fail, and so
+    /// does a result that cannot be written as JSON (serde_json writes a float that is not finite as null). To accept
+    /// any input, use [`Value`](serde_json::Value) as its type.
     pub fn handler<I, R, F, Fut>(self, action: impl Into<String>, handler: F) -> WorkerBuilder
     where
         I: DeserializeOwned + Send + 'static,

@@ -7,8 +7,8 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-/// Reason why a handler failed, and whether a retry makes sense. The `?` operator converts any [`std::error::Error`] into one;
-/// for `anyhow::Error`, boxed errors and plain text, use [`Failure::of`].
+/// Reason why a handler failed, and whether a retry makes sense. The `?` operator converts any [`std::error::Error`]
+/// into one; for `anyhow::Error`, boxed errors and plain text, use [`Failure::of`].
 ///
 /// Workflows see it as `error()`, an object with `type`, `message` and whatever was added with [`Failure::with`].
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +27,8 @@ impl Failure {
         Failure { error, may_retry: None, retry_in: None, hold_for: None }
     }
 
-    /// Converts an error that is not a [`std::error::Error`] itself: an `anyhow::Error`, a boxed error, or plain text. The type is
-    /// the name that the innermost error gives itself in its debug output, or `error` for plain text.
+    /// Converts an error that is not a [`std::error::Error`] itself: an `anyhow::Error`, a boxed error, or plain text.
+    /// The type is the name that the innermost error gives itself in its debug output, or `error` for plain text.
     ///
     /// ```
     /// # use pg_workflow_client::worker::Failure;

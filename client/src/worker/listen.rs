@@ -1,8 +1,8 @@
 //! Waking up when work arrives: hints from the server that avoid waiting for the next poll.
 //!
-//! While the loop has room and nothing to claim, a session of its own announces that to the server, which then notifies it of
-//! tasks as they are queued. A hint ends the announcement: many tasks at once are one hint, and a busy worker costs those who
-//! start workflows nothing.
+//! While the loop has room and nothing to claim, a session of its own announces that to the server, which then notifies
+//! it of tasks as they are queued. A hint ends the announcement: many tasks at once are one hint, and a busy worker
+//! costs those who start workflows nothing.
 
 use super::{LONGEST_BACKOFF, Never, Worker, jittered};
 use crate::{Engine, Result};

@@ -286,8 +286,8 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Whether calling again would not help. Refusals are permanent, and so is a connection without the encryption that its
-    /// options require, if there has never been one; everything else may be temporary.
+    /// Whether calling again would not help. Refusals are permanent, and so is a connection without the encryption that
+    /// its options require, if there has never been one; everything else may be temporary.
     fn is_final(&self, error: &Error) -> bool {
         match error {
             Error::Database(sqlx::Error::PoolClosed) => true,

@@ -67,7 +67,7 @@ pub struct Graph {
     pub output_needs: Needs,
     /// What starting reads.
     pub start_needs: Needs,
-    /// Joins that cancel the rest, each with all tasks on the ways to it.
+    /// Joins that cancel the rest, each with all tasks on the paths to it.
     pub cancelling_joins: Vec<(NodeId, NodeSet)>,
     /// The key by which executions share the queue; `None` if they all wait as one.
     pub fair_by: Option<Rendering>,

@@ -87,7 +87,7 @@ fn wf311_a_variable_that_this_branch_sets_as_well_is_its_own() {
         "vars: {x: 0}\ntasks:\n  - {name: s, on_success: [a, c]}\n  - {name: a, publish: {x: 1}, on_success: b}\n  \
          - {name: b, action: ci.b, input: {x: '{{ vars.x }}'}}\n  - {name: c, publish: {x: 2}}\n",
     ));
-    // Of two ways, only one is taken.
+    // Only one of two paths is taken.
     valid(&workflow(
         "vars: {x: 0}\nparameters: {required: [p], properties: {p: {}}}\ntasks:\n  - name: s\n    decision:\n      \
          - {when: '{{ parameters.p }}', next: a}\n      - {default: true, next: b}\n  - {name: a, publish: {x: 1}}\n  \

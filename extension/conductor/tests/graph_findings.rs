@@ -56,7 +56,7 @@ fn wf106_an_unreachable_task() {
     let tasks: Vec<_> =
         checked(&looped).findings.into_iter().map(|finding| (finding.code.to_string(), finding.task)).collect();
     assert_eq!(tasks, ["b", "c"].map(|task| ("WF106".to_owned(), Some(task.to_owned()))));
-    // What only leads to itself starts.
+    // A task that only leads to itself is a start task.
     valid(&workflow(&format!("tasks: [{{name: a}}, {{name: b, {loop_back}}}]")));
     valid(&workflow("tasks: [{name: a, on_success: b}, {name: b, next: [{when: '{{ result() }}', do: b}]}]"));
     valid(&workflow("tasks: [{name: a}, {name: tidy, on_success: report}, {name: report}]\nfinally: tidy\n"));

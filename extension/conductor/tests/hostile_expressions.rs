@@ -29,8 +29,8 @@ fn evaluated_with(source: &str, template_fuel: u64) -> Result<Data, String> {
 /// For many evaluations that may each use all of it.
 const LITTLE_FUEL: u64 = 10_000;
 
-/// A list repeated a hundred million times, written so that it is found when compiling and when running, and lists that
-/// contain another one many times.
+/// A list repeated a hundred million times, written so that the length is found at compile time or at run time, and
+/// lists that contain another one many times.
 const LONG_LISTS: &[(&str, &str)] = &[
     ("", "([1] * 100000000)"),
     ("", "([1] * vars.n)"),

@@ -29,7 +29,7 @@ fn first(source: impl AsRef<[u8]>) -> String {
     findings.first().map_or("none".to_owned(), |finding| finding.code.to_string())
 }
 
-/// Limits that let a big source through to the parser.
+/// Limits that let a large source reach the parser.
 fn generous() -> Limits {
     Limits { source_bytes: 64 << 20, ..Limits::default() }
 }

@@ -235,7 +235,7 @@ tasks:
     };
     test("{after: 1h}", "{status: cancelled, ran: [a, last], inputs: {last: {verdict: cancelled}}, took: 2h}");
     test("{after: 1h, force: true}", "{status: cancelled, ran: [a], took: 1h}");
-    // What ends at the same moment has ended.
+    // A task that ends at the same moment has ended.
     test("{after: 2h}", "{status: cancelled, ran: [a, b, last]}");
     test("{after: 3h}", "{status: completed, ran: [a, b, last], took: 7201}");
 }

@@ -40,7 +40,7 @@ fn assert_replays(graph: &Arc<Graph>, flaws: &[Flaw]) {
     }
 }
 
-/// Returns what the tests of a file answer.
+/// Returns the answers in the tests of a file.
 fn samples(rest: &str, script: &str) -> Samples {
     let (script, findings) = read(rest, script);
     assert_eq!(findings, []);

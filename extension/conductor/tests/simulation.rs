@@ -20,7 +20,8 @@ const SCHEDULES_OF_ONE: u64 = 4;
 type Compiled = (u64, String, [Arc<Graph>; 2]);
 
 thread_local! {
-    /// The workflow that was compiled last, and its number; and the same with limits that keep all changes of variables apart.
+    /// The workflow that was compiled last, and its number; and the same with limits that keep all changes of variables
+    /// apart.
     static COMPILED: RefCell<Option<Compiled>> = const { RefCell::new(None) };
 }
 

@@ -1,4 +1,4 @@
-//! Triggers that make all sessions forget what they have cached of a table. Their return values are ignored.
+//! Triggers that make all sessions forget what they have cached from a table. Their return values are ignored.
 
 use crate::pg::relation;
 use pgrx::prelude::*;

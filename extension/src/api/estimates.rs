@@ -8,8 +8,8 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// `workflow.execution_shares` in `sql/execution_statistics.sql`. Extended statistics are shown only to the owner of their
-/// table, whatever others may read.
+/// `workflow.execution_shares` in `sql/execution_statistics.sql`. Extended statistics are shown only to the owner of
+/// their table, whatever others may read.
 #[pg_extern(sql = false)]
 fn workflow_execution_shares(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);

@@ -139,8 +139,8 @@ fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result
     }
 }
 
-/// Returns the task whose work an execution did, provided that this is the task's newest run or an undo, and that it has
-/// not called another execution.
+/// Returns the task whose work an execution did, provided that this is the task's newest run or an undo, and that it
+/// has not called another execution.
 fn find_call(client: &SpiClient, called: i64, caller: &Run) -> Result<Option<(i64, Rerun)>, Error> {
     let mut rows = statements::run(client, include_str!("../../queries/find_call.sql"), &[called.into()])?;
     if rows.next().is_none() {

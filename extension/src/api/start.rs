@@ -166,8 +166,8 @@ impl Terms {
     }
 }
 
-/// Refuses a call if one of its executions has failed before there was anything to do, which undoes that execution
-/// along with the call.
+/// Refuses a call if one of its executions failed before there was anything to do. The error rolls back that execution
+/// along with the rest of the call.
 fn check_begun(advance: &Advance, reference: &str, ids: &[Option<i64>]) -> Result<(), Error> {
     let failed = |id: &i64| advance.execution(*id).is_some_and(|execution| execution.status == Status::Failed);
     for (place, id) in ids.iter().enumerate().filter_map(|(place, id)| Some((place, (*id).filter(|id| failed(id))?))) {

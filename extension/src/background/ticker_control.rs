@@ -13,7 +13,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-/// How often starting a ticker is attempted if it exits without having become one and there is no other.
+/// Number of attempts to start a ticker, if the process exits without becoming the ticker and there is no other.
 const ATTEMPTS: usize = 2;
 
 /// Starts the ticker of this database. Returns false if there was one.

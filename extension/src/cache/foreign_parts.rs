@@ -111,8 +111,8 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
     Ok(Error::refused(Code::FOREIGN_PART, format!("part {part} is not on this server"), hint).with_detail(detail))
 }
 
-/// Returns the part of a key, 0 to 1023: the first 16 bits of its SHA-256, modulo 1024. `workflow_part` in `sql/parts.sql` does the
-/// same.
+/// Returns the part of a key, 0 to 1023: the first 16 bits of its SHA-256, modulo 1024. `workflow_part` in
+/// `sql/parts.sql` does the same.
 fn part_of(key: &str) -> Result<i32, Error> {
     match builtin::sha256(key.as_bytes()).as_deref() {
         Some([first, second, ..]) => Ok((i32::from(*first) << 8 | i32::from(*second)) % PARTS),

@@ -1,4 +1,4 @@
-//! What a session remembers of one table until the table changes.
+//! A value that a session caches from one table until the table changes.
 
 use pgrx::pg_sys::Oid;
 use std::collections::HashMap;

@@ -26,7 +26,7 @@ pub fn recheck_waiting(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Err
     Ok(count)
 }
 
-/// Cancels the oldest executions under limits that have too many, in favour of the newest. If someone else has locked
+/// Cancels the oldest executions under limits that have too many, in favor of the newest. If someone else has locked
 /// one, a tick checks the limit again on behalf of the execution given for it.
 pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Result<(), Error> {
     for ((name, key), run) in crowded {

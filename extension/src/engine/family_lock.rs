@@ -21,9 +21,10 @@ pub struct Family<'c, 'conn> {
     pub over: bool,
     /// Workflow executions of its callers, the nearest first.
     pub ancestors: Vec<i64>,
-    /// Executions below it that have not ended, the nearest first. Incomplete if they are too many for one call.
+    /// Executions below it that have not ended, the nearest first. Incomplete if there are too many for one call.
     pub descendants: Vec<i64>,
-    /// Those of them, possibly including itself, that may have called others that are left to workflow_tick.
+    /// Those of them, possibly including this execution itself, that may have called others, which are left to
+    /// workflow_tick.
     pub unvisited: Vec<i64>,
 }
 

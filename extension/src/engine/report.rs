@@ -277,12 +277,12 @@ impl TaskReport {
 }
 
 /// Ends the tasks reported as done in the same statement that reads their rows; the rows are returned as they were
-/// before. Most reports are of this kind, and most workflows agree. If one does not because it retries a completed
-/// task, the row is written once more.
+/// before. Most reports are of this kind, and most workflows accept them. If a workflow retries a completed task
+/// instead, the row is written again.
 pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [TaskReport]) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for outcome in outcomes.iter_mut() {
-        // Of duplicate reports the first counts, whatever it says.
+        // If there are duplicate reports, the first one counts, whatever it says.
         outcome.completed = seen.insert((outcome.task, outcome.lease)) && outcome.is_done();
     }
     let done: Vec<&TaskReport> = outcomes.iter().filter(|outcome| outcome.completed).collect();

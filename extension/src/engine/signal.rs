@@ -22,9 +22,9 @@ pub struct Signal<'a> {
     pub execution: i64,
     /// The signal's name.
     pub name: &'a str,
-    /// A key with which a repetition is recognised.
+    /// Key by which a repetition is recognized.
     pub key: Option<&'a str>,
-    /// What the waiting task completes with.
+    /// Result with which the waiting task completes.
     pub payload: Option<Jsonb>,
     /// Error with which the waiting task fails.
     pub error: Option<Jsonb>,

@@ -185,7 +185,7 @@ fn enter(
 }
 
 impl Turns {
-    /// Leaves it to the writing of the batch to make executions wait, and to what settles it to cancel the oldest.
+    /// Records the outcome. Writing the batch then makes executions wait, and settling it cancels the oldest ones.
     fn note(self, advance: &mut Advance) {
         self.waits.into_iter().for_each(|wait| advance.batch.wait_to_begin(wait));
         advance.crowded.extend(self.crowded);

@@ -1,4 +1,5 @@
-//! Time-driven work: expired leases, delays, time limits, and news that executions still owe each other.
+//! Time-driven work: expired leases, delays, time limits, and notifications between executions that are still
+//! outstanding.
 //!
 //! Nothing here waits for a lock. Whatever someone else has locked is left to the next tick.
 

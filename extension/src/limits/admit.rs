@@ -15,14 +15,14 @@ use std::collections::BTreeMap;
 /// Maximum number of tasks per action that one check of a key admits.
 const MOST_ADMITTED: usize = 1000;
 
-/// Bounds, in seconds, on the time until a key with waiting tasks is checked again. The time in between is how long
-/// they have been waiting already.
+/// Bounds, in seconds, on the time until a key with waiting tasks is checked again. Between these bounds, it is as long
+/// as they have already been waiting.
 const SOONEST_CHECK: f64 = 1.0;
 const LATEST_CHECK: f64 = 60.0;
 
 /// Frees the slots of tasks that are no longer running, and admits tasks that wait for them. If fewer are waiting than
-/// may start, the key has to be checked soon: until then, new tasks are sent to wait there, too. So it has if there is a
-/// rate, which only a check of the key can apply.
+/// may start, the key has to be checked soon: until then, new tasks are sent to wait there, too. The same applies if
+/// there is a rate, which only a check of the key can enforce.
 pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
     let arguments = [tasks.into(), now.into()];
     let mut freed = statements::run(client, include_str!("../../queries/free_slots.sql"), &arguments)?;

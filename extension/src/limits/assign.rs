@@ -64,8 +64,8 @@ pub fn assign<T: Limited>(client: &SpiClient, tasks: &mut [T], actions: &BTreeMa
     Ok(())
 }
 
-/// Gives failed undos of executions, which are about to run again, the limits that they did not need while the call of
-/// their execution had the slot: now tasks of other executions continue it, given with it.
+/// Gives limits to failed undos that are about to run again. They needed none as long as the call of their execution
+/// held the slot; now the execution is undone on behalf of another one, which is given with it.
 pub fn reassign(client: &SpiClient, executions: &[(i64, i64)]) -> Result<(), Error> {
     if executions.is_empty() || !crate::limits::are_in_use() {
         return Ok(());

@@ -2,9 +2,9 @@
 //!
 //! An execution takes a slot of the limit `@<ref>` in the same way as a task ([`take`]): the slot holds its negated id
 //! from start to end. An execution that finds no free slot waits at the key, with its first tasks due at infinity,
-//! until whoever frees a slot or checks the key lets it begin. So does one that finds others waiting, whether at the key
-//! or to be checked: executions begin in the order of their places. Nobody waits for a lock: if someone else has locked
-//! a key, a tick checks it again when the execution is due.
+//! until whoever frees a slot or checks the key lets it begin. An execution also waits if it finds others waiting, at
+//! the key or for a check: executions begin in the order of their places. Nobody waits for a lock: if someone else has
+//! locked a key, a tick checks it again when the execution is due.
 
 use crate::error::Error;
 use crate::limits::take::{LimitKey, take};
@@ -58,8 +58,8 @@ pub struct Entrant {
     pub displaces: bool,
 }
 
-/// Takes slots for executions, in order of their places. Returns those that have to wait: for a slot, or for others that
-/// have waited longer.
+/// Takes slots for executions, in order of their places. Returns those that have to wait: for a slot, or for others
+/// that have waited longer.
 pub fn enter(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -188,8 +188,8 @@ pub fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> 
 }
 
 impl Entrant {
-    /// Reads an execution from the first five columns of a row: its id, workflow, limit, key and place, which is now for
-    /// one that does not wait yet.
+    /// Reads an execution from the first five columns of a row: its id, workflow, limit, key and place, which is now
+    /// for one that does not wait yet.
     pub fn read(row: &Rows, now: TimestampWithTimeZone) -> Result<Entrant, Error> {
         let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
         Ok(Entrant {

@@ -96,7 +96,7 @@ pub fn take(
             }
             Some(limit) => {
                 waiting.push((*task, limit));
-                // It may be the task for which a slot of the others was freed: those behind it can have that now.
+                // A slot of its other limits may have been freed for this task. Tasks behind it can have that slot now.
                 for other in limits.into_iter().filter(|other| *other != limit) {
                     keys.entry(other).and_modify(|key| key.is_passed_up |= key.is_contended && key.room > 0);
                 }
@@ -235,8 +235,8 @@ impl Key {
     }
 
     /// Returns when the key has to be checked again; `None` if nothing waits for it. A key that nobody waited for is
-    /// checked soon, whatever is in the way: someone may be taking that away just now, and does not see yet that it has
-    /// to be checked.
+    /// checked soon, whatever the obstacle: someone may be removing the obstacle right now, without seeing yet that the
+    /// key has to be checked.
     fn check_at(&self, now: TimestampWithTimeZone, next_at: i64) -> Option<TimestampWithTimeZone> {
         let soon = after(now, 1.0);
         let opens_at = self.held_until.or_else(|| self.rule.opens_at(next_at).filter(|time| *time > now));
@@ -313,8 +313,8 @@ fn create(client: &SpiClient, now: TimestampWithTimeZone, keys: &mut Keys) -> Re
     Ok(())
 }
 
-/// Makes the slots of tasks that have stopped available to keys that nobody waits for. Returns all slots of these tasks,
-/// by key.
+/// Makes the slots of tasks that have stopped available to keys that nobody waits for. Returns all slots of these
+/// tasks, by key.
 fn take_over(client: &SpiClient, keys: &mut Keys, stopped: &[i64]) -> Result<BTreeMap<i64, BTreeSet<i64>>, Error> {
     let mut held: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     if stopped.is_empty() {

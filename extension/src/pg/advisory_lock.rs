@@ -14,7 +14,7 @@ pub const CLASS: u16 = u16::from_be_bytes(*b"wf");
 /// limited number.
 const LIMIT_KEY_GROUPS: u32 = 64;
 
-/// What a lock is for.
+/// The purpose of a lock.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum Purpose {

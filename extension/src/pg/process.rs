@@ -3,7 +3,8 @@
 
 use pgrx::pg_sys;
 
-/// Prepares the process when the library is loaded. After all settings with our prefix have been defined.
+/// Prepares the process when the library is loaded. Must be called after all settings with our prefix have been
+/// defined.
 pub fn prepare() {
     // SAFETY: the argument is a NUL-terminated constant, and _PG_init is where this may be called.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_workflow".as_ptr()) }

@@ -7,7 +7,7 @@ use conductor::code::Code;
 use pgrx::pg_sys;
 use std::cell::Cell;
 
-/// A token is this plus 52 random bits: always 16 digits, and exact in a double.
+/// Lowest lease token. A token is this number plus 52 random bits, so it always has 16 digits and is exact as a double.
 const LOWEST_TOKEN: i64 = 1 << 52;
 
 thread_local! {

@@ -86,8 +86,8 @@ pub fn pages_read(index: Oid) -> i64 {
 /// with an old snapshot.
 pub fn read_numbers(table: Oid) -> Vec<i32> {
     let mut numbers = Vec::new();
-    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first column of a
-    // row is where the row's data begin.
+    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first
+    // column of a row is where the row's data begin.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
         let (snapshot, keys) = (std::ptr::null_mut(), std::ptr::null_mut());
@@ -105,8 +105,8 @@ pub fn read_numbers(table: Oid) -> Vec<i32> {
     numbers
 }
 
-/// Locks a table as a writer does, until the transaction ends, and makes the session process changes to it. Does nothing
-/// on a standby, which cannot take this lock.
+/// Locks a table as a writer does, until the transaction ends, and makes the session process changes to it. Does
+/// nothing on a standby, which cannot take this lock.
 pub fn lock_as_writer(table: Oid) {
     // SAFETY: the lock of an OID; if the table no longer exists, nobody waits for the lock.
     unsafe {

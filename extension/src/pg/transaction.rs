@@ -34,9 +34,9 @@ pub fn is_in_progress_elsewhere(xmax: pg_sys::TransactionId) -> bool {
     in_progress && !may_be_multixact(xmax.into_inner())
 }
 
-/// Whether a row's xmax may be a multixact, which SQL cannot distinguish from a transaction id: whether a multixact with
-/// that number exists. The two have separate counters, so what looks like a transaction in progress may be a number
-/// that never goes away.
+/// Whether a row's xmax may be a multixact, which SQL cannot distinguish from a transaction id: whether a multixact
+/// with that number exists. The two have separate counters, so what looks like a transaction in progress may be a
+/// number that never goes away.
 fn may_be_multixact(xmax: u32) -> bool {
     let (mut oldest, mut next) = (pg_sys::MultiXactId::default(), pg_sys::MultiXactId::default());
     // SAFETY: both are written to, and a session has one thread.

@@ -1,9 +1,9 @@
 //! Hints to idle workers: a NOTIFY when tasks that someone is waiting for are queued, sent at commit.
 //!
-//! A session of an idle worker announces this (`workflow_announce_idle`) by holding advisory locks of a class of our
-//! own: shared state that requires no preloaded library, writes nothing, and disappears with the session. Whoever
-//! queues a task checks just before committing whether such a lock is held. If not, which is the case whenever workers
-//! are busy, the only cost is one attempt to take a lock, and there is no NOTIFY.
+//! An idle worker's session announces that it is idle (`workflow_announce_idle`) by holding advisory locks of a class
+//! of our own: shared state that requires no preloaded library, writes nothing, and disappears with the session.
+//! Whoever queues a task checks just before committing whether such a lock is held. If not, which is the case whenever
+//! workers are busy, the only cost is one attempt to take a lock, and there is no NOTIFY.
 //!
 //! If the attempt succeeds, it holds the lock in a mode that conflicts with an idle worker's until the transaction has
 //! ended. So either the worker announced itself before and is notified, or its announcement waits for this commit and
@@ -84,8 +84,8 @@ pub fn tell_end(execution: i64, status: &str) {
     builtin::notify("pg_workflow_end", format!("{execution} {status}"));
 }
 
-/// Sends the hints of a transaction before it commits. A transaction that has notified cannot be prepared, so tasks queued by a
-/// prepared transaction are found by polling.
+/// Sends the hints of a transaction before it commits. A transaction that has notified cannot be prepared, so tasks
+/// queued by a prepared transaction are found by polling.
 fn at_end(end: End) {
     match end {
         End::Committing => send(),

@@ -14,14 +14,14 @@ use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 
-/// Number of pages whose reading takes negligible time.
+/// Number of pages that can be read in negligible time.
 const MANY: i64 = 8;
 
 /// How long the result is reused per page read, in microseconds: some hundred times what it takes to read the page
 /// twice, with a visit to each of its tasks.
 const A_PAGE: i64 = 10_000;
 
-/// Maximum time that a head is reused, in microseconds: the equivalent of one step of priority.
+/// Maximum time for which a head is reused, in microseconds: the equivalent of one step of priority.
 const LONGEST: i64 = 60_000_000;
 
 /// Lower bound on the number of index entries per page.

@@ -296,7 +296,7 @@ impl Batch {
             self.written.ended.push(run.id);
         }
         if run.graph.concurrency.is_some() {
-            // What only closes it, such as undoing it after its end, runs without a slot.
+            // Tasks that only close an execution, such as undos after its end, run without a slot.
             let runs_again = changes.rerun && execution.status == Status::Running;
             self.entering_again.extend(runs_again.then_some(run.id));
             let stops = execution.status != Status::Running && execution.status != run.before.status;

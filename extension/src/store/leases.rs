@@ -1,4 +1,4 @@
-//! Leases: those that were reported are dropped, those of newly given tasks are added.
+//! Leases: drops those whose tasks were reported, and adds those of newly claimed tasks.
 
 use super::Handed;
 use crate::error::Error;
@@ -43,7 +43,8 @@ pub fn reuse_leases(
 }
 
 /// Locks the leases whose tasks have all been reported together, in the global lock order, so that they can then be
-/// reused and dropped in any order. The others are left without tasks, unlike any lease in the table.
+/// reused and dropped in any order. The tasks of the other leases are cleared, so that these match no lease in the
+/// table.
 pub fn lock_leases(client: &SpiClient, reported: &mut Leases) -> Result<(), Error> {
     if reported.is_empty() {
         return Ok(());

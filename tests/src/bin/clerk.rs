@@ -13,7 +13,7 @@ const FAILURES: [(&str, i64); 3] = [("shop.charge", 3), ("shop.check", 5), ("sho
 /// Divisor of these remainders.
 const ORDERS: i64 = 9;
 
-/// Performs a task's side effect once, however often it is tried.
+/// Performs a task's side effect once, however often it is attempted.
 async fn serve(pool: PgPool, task: ClaimedTask) -> Result<Value, Failure> {
     let input = task.input.unwrap_or_default();
     let order = input["order"].as_i64().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A worker of the provider test, which kills it: `payer NAME PROVIDER`, on the database that DATABASE_URL names. Each task
-//! of pay.charge is one call of the provider at that address: a line with the tenant, answered by a status.
+//! A worker of the provider test, which kills it: `payer NAME PROVIDER`, on the database that DATABASE_URL names. Each
+//! task of pay.charge is one call of the provider at that address: a line with the tenant, answered by a status.
 
 use pg_workflow_client::worker::{self, Failure, Worker};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! A worker of the test that kills reporters: `reporter NAME`, on the database that DATABASE_URL names. It reports and claims
-//! a few tasks at a time, as fast as it can, with leases that end soon after it is killed.
+//! A worker of the test that kills reporters: `reporter NAME`, on the database that DATABASE_URL names. It reports and
+//! claims a few tasks at a time, as fast as it can, with leases that end soon after it is killed.
 
 use sqlx::{Connection, PgConnection, Row};
 use std::error::Error;

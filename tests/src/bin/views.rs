@@ -11,7 +11,7 @@ const BOUND: Duration = Duration::from_millis(50);
 const TRIES: usize = 3;
 const EXECUTIONS: usize = 1_000_000;
 
-/// Reads all executions, as its documentation says.
+/// Function that reads all executions, as its documentation says.
 const READS_ALL: &str = "workflow_check";
 
 /// Views and functions that are read completely.

@@ -98,7 +98,7 @@ async fn one_error_keeps_everything_from_being_applied() {
         assert_eq!(told, "error: nothing was applied: 2 errors\n");
         program.file("pack/z_last.yaml", SUB);
         let told = program.bad(1, &["apply", &pack]).await;
-        assert!(told.starts_with("error: duplicate ref shop.sub\n  hint: see "), "{told}");
+        assert!(told.starts_with("error: duplicate ref shop.sub\n  hint: See "), "{told}");
     })
     .await;
 }

@@ -78,7 +78,7 @@ async fn executions_that_refuse_are_counted_with_the_reason() {
         let told = program.bad(1, &["bulk", "pause", "--workflow", "shop.order", "--force"]).await;
         assert!(told.starts_with("error: WF613: "), "{told}");
         let told = program.bad(1, &["jobs", "wait", "999"]).await;
-        assert_eq!(told, "error: there is no bulk job 999\n  hint: see `pg-workflow jobs`\n");
+        assert_eq!(told, "error: there is no bulk job 999\n  hint: See `pg-workflow jobs`.\n");
         let told = program.bad(1, &["jobs", "stop", "999"]).await;
         assert!(told.starts_with("error: WF616: "), "{told}");
     })

@@ -45,7 +45,8 @@ impl Console {
     }
 }
 
-/// What `scripts/prepare browser` has installed, with the tests beside it; says what is missing if there is no browser.
+/// Returns what `scripts/prepare browser` has installed, with the tests next to it; prints what is missing if there is
+/// no browser.
 fn installed() -> Option<(PathBuf, PathBuf)> {
     if std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15") {
         println!("skipped: the console is tested in a browser on PostgreSQL 15");

@@ -1,5 +1,5 @@
-//! The console and its visitors, over plain connections: none keeps the others out, none is anybody once signed out, and however
-//! many look, the database is asked once.
+//! The console and its visitors, over plain connections: no visitor can keep others out, a session ends when its user
+//! signs out, and any number of viewers cost one query.
 
 use crate::console::{Console, TOKEN};
 use crate::program::{Program, command};
@@ -19,7 +19,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Returns a cookie that it sets, with what the browser is told about it.
+    /// Returns a cookie that it sets, with its attributes.
     fn cookie(&self, name: &str) -> Option<(String, String)> {
         let lines = self.head.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
         lines.filter_map(|line| line.split_once('=')).find(|(key, _)| key.starts_with(name)).map(|(key, rest)| {
@@ -69,7 +69,7 @@ async fn read(stream: &mut TcpStream) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-/// Returns a command that may open so many files.
+/// Returns a command that may open this many files.
 fn with_files(command: &Command, files: u32) -> Command {
     let mut limited = Command::new("sh");
     limited.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
@@ -94,15 +94,16 @@ async fn a_client_that_sends_half_a_request_does_not_block_the_console() {
         let mut halves = Vec::new();
         for number in 0..150 {
             let mut stream = console.connect().await;
-            // Some say nothing at all. One beyond the bound may be closed before this.
+            // Some send nothing at all. A connection beyond the limit may be closed before this.
             let said: &[u8] = if number % 3 == 0 { b"" } else { b"GET / HTTP/1.1\r\nhost: localhost\r\nx-slow: " };
             let _ = stream.write_all(said).await;
             halves.push(stream);
         }
-        // Who comes meanwhile gets an answer: the page, if some of those were closed already.
+        // A visitor who arrives in the meantime gets an answer: the page, if some of these connections have been closed
+        // already.
         let answer = console.get("/", &[]).await;
         assert!([200, 503].contains(&answer.status), "{}", answer.head);
-        // Those that never end are closed by the console. Those for which there was no room are told so at once.
+        // The console closes requests that never end, and refuses at once those for which there was no room.
         let mut refused = 0;
         for mut stream in halves {
             let mut said = Vec::new();
@@ -195,7 +196,7 @@ async fn a_session_is_over_once_somebody_has_signed_out() {
         console.ask("POST", "/sign-out", &headers, "").await;
         assert_eq!(console.get("/", &headers).await.status, 303, "a copy of its cookie is worth nothing");
         assert_eq!(console.get("/", &[("cookie", &other)]).await.status, 200, "others stay signed in");
-        // Nor is it worth anything after a restart, which remembers nothing.
+        // A cookie is not valid after a restart either, which forgets all sessions.
         drop(console);
         let console = start().await;
         for cookie in [cookie, other] {
@@ -204,7 +205,7 @@ async fn a_session_is_over_once_somebody_has_signed_out() {
             let cookie = format!("pg_workflow_session_{port}={value}");
             assert_eq!(console.get("/", &[("cookie", &cookie)]).await.status, 303);
         }
-        // Where the browser speaks TLS, the cookie goes nowhere else.
+        // If the browser uses TLS, the cookie is sent over TLS only.
         let host = ("x-forwarded-host", "flow.example");
         let answer = console.ask("POST", "/sign-in", &[host, ("origin", "https://flow.example")], &form).await;
         assert!(answer.cookie("pg_workflow_session").unwrap().1.ends_with("; Secure"));
@@ -226,13 +227,14 @@ async fn cookies_are_secure_where_the_proxy_says_that_the_browser_speaks_tls() {
         let proxy = ["--person-header", "X-Forwarded-User"];
         assert!(rules(&proxy, &[person, tls]).await.ends_with("; Secure"));
         assert!(!rules(&proxy, &[person]).await.contains("Secure"));
-        // Without a proxy, the header is anybody's.
+        // Without a proxy, anybody can set the header.
         assert!(!rules(&[], &[tls]).await.contains("Secure"));
     })
     .await;
 }
 
-/// Counts what the console asks a server for that nobody else uses: whatever is committed on a server may be a change.
+/// Counts the console's statements on a server that nobody else uses, because anything committed on a server counts as
+/// a possible change.
 struct Counted {
     server: Server,
     pool: PgPool,
@@ -283,7 +285,7 @@ async fn while_nothing_changes_all_viewers_together_cost_one_statement_per_refre
     counted.run("SELECT workflow_start_many('shop.it', array_fill('{}'::jsonb, ARRAY[20]))").await;
     let pages = ["/", "/executions", "/work", "/approvals", "/definitions/shop.it", "/executions/1"];
 
-    // A refresh that is over at once: each look is a statement, and no more.
+    // With a refresh interval of zero, each look is one statement.
     let console = counted.console("0s").await;
     for page in pages {
         let whole = console.get(page, &[]).await;
@@ -298,19 +300,19 @@ async fn while_nothing_changes_all_viewers_together_cost_one_statement_per_refre
     }
     drop(console);
 
-    // A refresh that is not over yet: ten people on each page cost nothing at all.
+    // Within the refresh interval, ten people on each page cost nothing at all.
     let console = counted.console("1h").await;
     for page in pages {
         console.get(page, &[]).await;
     }
     counted.statements();
-    // An execution that runs is drawn anew after some seconds.
+    // A running execution is drawn again after a few seconds.
     for page in pages[..5].iter().cycle().take(50) {
         assert_eq!(console.get(page, &[("x-live", "-")]).await.status, 200);
     }
     let statements = counted.statements();
     assert!(statements.is_empty(), "{statements:?}");
-    // Whoever comes to a page sees what there is now.
+    // Whoever opens a page sees the current state.
     counted.run("SELECT workflow_start('shop.it')").await;
     let answer = console.get("/executions", &[]).await;
     assert!(answer.body.contains("/executions/21\""), "the newest execution is missing");
@@ -354,7 +356,7 @@ async fn at_a_standby_pages_are_shown_and_actions_refused() {
     let token = page.body.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let refused = |status: u16, body: &str| {
         assert_eq!(status, 409, "{body}");
-        assert!(body.contains("nothing can be changed at this server: it is a standby, or read-only"), "{body}");
+        assert!(body.contains("nothing can be changed on this server: it is a standby, or read-only"), "{body}");
     };
     for (path, body) in [
         ("/executions/1/pause", "reason=x"),
@@ -373,7 +375,7 @@ async fn at_a_standby_pages_are_shown_and_actions_refused() {
     };
     let (status, said) = told(command(&["pause", "1", "--url", &url]).output().await.unwrap());
     assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("in a read-only transaction\n  hint: this server is a standby, or "), "{said}");
+    assert!(said.contains("in a read-only transaction\n  hint: This server is a standby, or "), "{said}");
     let (_, said) = told(command(&["doctor", "--url", &url]).output().await.unwrap());
     assert!(said.contains("; it is a standby, so nothing can be changed here"), "{said}");
 }

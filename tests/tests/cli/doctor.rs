@@ -35,7 +35,7 @@ async fn a_queue_without_workers_is_found() {
         let told = crate::program::printed(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("✗ shop.mail: 1 task waiting, the first for 1h00m: no worker has any of them"), "{told}");
-        assert!(told.contains("hint: run a worker for it: pg-workflow work --action shop.mail=COMMAND"), "{told}");
+        assert!(told.contains("hint: Run a worker for it: pg-workflow work --action shop.mail=COMMAND."), "{told}");
         assert!(program.good(&["top", "--once"]).await.contains("shop.mail"));
     })
     .await;
@@ -45,7 +45,7 @@ async fn a_queue_without_workers_is_found() {
 async fn a_bulk_job_that_nobody_ticks_is_found() {
     with_database(async |db| {
         let program = Program::new(db, "untended_job");
-        // Created an hour ago, of which nothing was done.
+        // Created an hour ago, and nothing has been done since.
         let mut session = db.connect().await;
         for statement in [
             "SELECT set_config('pg_workflow.test_now', (now() - interval '1 hour')::text, false)",
@@ -61,7 +61,7 @@ async fn a_bulk_job_that_nobody_ticks_is_found() {
                 || told.contains("1 row of kind bulk_job have been due for 1h"),
             "{told}"
         );
-        assert!(told.contains("nothing is ticking"), "{told}");
+        assert!(told.contains("Nothing is ticking"), "{told}");
         sqlx::query("SELECT workflow_tick()").execute(&mut session).await.unwrap();
         program.good(&["doctor"]).await;
     })
@@ -85,18 +85,18 @@ async fn a_database_without_the_extension_gets_it() {
             [&["list"][..], &["start", "a.bc"], &["apply", &pack], &["top", "--once"], &["jobs"], &["cancel", "1", "2"]]
         {
             let told = program.bad(3, arguments).await;
-            assert!(told.contains("does not exist\n  hint: is the extension installed in this database"), "{told}");
+            assert!(told.contains("does not exist\n  hint: Is the extension installed in this database"), "{told}");
         }
         let told = program.bad(3, &["work", "--action", "shop.charge=cat"]).await;
         let expected =
-            "error: the extension pg_workflow is not installed in this database\n  hint: pg-workflow install";
+            "error: the extension pg_workflow is not installed in this database\n  hint: Run pg-workflow install";
         assert!(told.starts_with(expected), "{told}");
         let role = db.role().await;
         let told = program.good(&["install", "--grant", &format!("{role}=worker")]).await;
         assert!(told.starts_with("installed the extension, version "), "{told}");
-        assert!(program.good(&["install"]).await.starts_with("the extension is there already"));
+        assert!(program.good(&["install"]).await.starts_with("the extension is already installed"));
         let told = program.bad(1, &["install", "--grant", "no_such_role=worker"]).await;
-        assert!(told.contains("no_such_role") && !told.contains("is the extension installed"), "{told}");
+        assert!(told.contains("no_such_role") && !told.contains("Is the extension installed"), "{told}");
 
         // A role with few rights, and one with none.
         let output = program.command(&["doctor"]).env("PGUSER", &role).output().await.unwrap();
@@ -107,7 +107,7 @@ async fn a_database_without_the_extension_gets_it() {
         let told = crate::program::printed(&output);
         assert_eq!(output.status.code(), Some(1));
         assert!(
-            told.contains("✗ this role may not call any of the extension's functions\n  hint: as the owner"),
+            told.contains("✗ this role may not call any of the extension's functions\n  hint: As the owner"),
             "{told}"
         );
         let output = program.command(&["start", "a.bc"]).env("PGUSER", &stranger).output().await.unwrap();

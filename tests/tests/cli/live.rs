@@ -14,7 +14,7 @@ fn signal(child: &Child, signal: &str) {
     assert!(kill.unwrap().success());
 }
 
-/// Waits for the end of a program, which must say nothing more on standard error than what a line may begin with.
+/// Waits for the end of a program. Each line on its standard error must begin with one of these texts.
 async fn ends(mut child: Child, may_say: &[&str]) -> ExitStatus {
     let mut stderr = child.stderr.take().unwrap();
     let mut told = String::new();
@@ -97,7 +97,7 @@ async fn watch_ends_when_nobody_reads_its_lines() {
         program.good(&["pause", id.trim()]).await;
         let mut child = piped(&mut program.command(&["watch", "--interval", "20ms", id.trim()]));
         drop(line_with(&mut child, "pause").await);
-        // Nothing happens any longer, so there is nothing to print.
+        // Nothing happens any more, so there is nothing to print.
         assert_eq!(ends(child, &[]).await.code(), Some(0));
         let file = program.file("tests/a.yaml", "ref: shop.b\nlabel: A\nversion: 1.0.0\ntasks: [{name: a}]\n");
         program.file("tests/a.test.yaml", "workflow: a.yaml\ntests: [{name: it, expect: {status: completed}}]\n");

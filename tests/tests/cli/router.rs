@@ -1,4 +1,4 @@
-//! A router by PL/Proxy: every call arrives where it belongs, and comes back as if it had been made there.
+//! A router by PL/Proxy: every call reaches the right server, and returns the same as if it had been made there.
 
 mod citus;
 mod load;
@@ -35,7 +35,7 @@ struct Routed {
 const PARTS: [&str; 3] = ["0-340", "341-681", "682-1023"];
 
 impl Routed {
-    /// Makes them; `None` where there is no such router.
+    /// Creates them; `None` if this kind of router is not available.
     async fn create(kind: Kind, test: &str) -> Option<Routed> {
         let (nodes, server) = match kind {
             Kind::Plproxy => plproxy(test).await?,
@@ -57,7 +57,7 @@ impl Routed {
         Some(routed)
     }
 
-    /// Runs what the program prints.
+    /// Runs the SQL that the program prints.
     async fn install(&self) {
         let urls = self.nodes.each_ref().map(Node::url);
         let kind = match self.kind {
@@ -96,7 +96,7 @@ async fn plproxy(test: &str) -> Option<([Node; 3], Server)> {
     Some((nodes, Server::create(&format!("{test}-router"), &[])))
 }
 
-/// An answer to a call: what it returned, or how it was refused.
+/// Makes a call. Returns its result, or how it was refused.
 async fn answer(pool: &PgPool, call: &str) -> String {
     match sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(call)).fetch_all(pool).await {
         Ok(rows) => format!("{rows:?}"),
@@ -136,7 +136,7 @@ async fn it_has_every_function_and_refuses_as_the_servers_do(routed: &Routed) {
     let through: Vec<Row> = sqlx::query_as(API).fetch_all(&routed.pool).await.unwrap();
     assert_eq!(direct, through);
     let (mut same, mut unavailable) = (0, Vec::new());
-    // Through the router these do not depend on a server, or look at all arguments first.
+    // Through the router, these do not depend on a server, or check all arguments first.
     let others = ["workflow_announce_idle", "workflow_start_from_row"];
     for (name, _, result, count, nulls) in direct.iter().filter(|row| row.3 > 0 && !others.contains(&row.0.as_str())) {
         let call = match result.starts_with("SETOF") || result.starts_with("TABLE") {
@@ -160,10 +160,10 @@ async fn it_has_every_function_and_refuses_as_the_servers_do(routed: &Routed) {
     assert_eq!((same, unavailable.len()), (125, 18), "{unavailable:?}");
 }
 
-/// Once more changes nothing, and another version of the API replaces everything, rights included.
+/// Installing it again changes nothing, and another version of the API replaces everything except privileges.
 async fn it_keeps_rights(routed: &Routed) {
     sqlx::raw_sql("CREATE ROLE router_clerk LOGIN").execute(&routed.pool).await.unwrap();
-    // Citus has made it on the nodes, too.
+    // Citus has created the role on the nodes, too.
     for node in routed.nodes.iter().filter(|_| routed.kind == Kind::Plproxy) {
         node.run("CREATE ROLE router_clerk LOGIN").await;
     }
@@ -175,7 +175,7 @@ async fn it_keeps_rights(routed: &Routed) {
     assert_eq!(claim(&clerk).await.len(), 0);
     let refused = Engine::start(&clerk, StartInput { r#ref: "demo.child".to_owned(), ..StartInput::default() }).await;
     assert!(matches!(refused, Err(Error::Privilege(_))), "{refused:?}");
-    // Whom the servers do not know as a worker is refused by them, whatever the router grants.
+    // A role that is no worker on the servers is refused by them, whatever the router grants.
     routed.nodes[0].run("SELECT workflow_revoke('router_clerk', 'worker')").await;
     let status = answer(&clerk, "SELECT workflow_complete(5, 7)").await;
     assert!(status.starts_with("42501 permission denied"), "{status}");
@@ -225,7 +225,7 @@ async fn calls_arrive_where_the_part_is(routed: &Routed) {
     assert_eq!(sqlx::query_scalar::<_, i64>(counted).fetch_one(router).await.unwrap(), 24);
 }
 
-/// A batch of all servers, in an order of its own, in both forms.
+/// A batch for all servers, in mixed order, in both protocols.
 async fn batches_are_answered_in_order(router: &PgPool) {
     let mut tasks = claim(router).await;
     assert_eq!(tasks.len(), 24);
@@ -277,7 +277,7 @@ async fn searches_and_schedules_are_those_of_all_servers(routed: &Routed) {
     ordered.sort_by(|a, b| b.cmp(a));
     assert_eq!(found, ordered.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
 
-    // A schedule is where its name says, and found there.
+    // A schedule is on the server of its name's part, and is found there.
     let schedule = ScheduleInput {
         name: "yearly".to_owned(),
         cron: "@yearly".to_owned(),
@@ -291,7 +291,8 @@ async fn searches_and_schedules_are_those_of_all_servers(routed: &Routed) {
     assert!(sqlx::query_scalar::<_, bool>("SELECT workflow_unschedule('yearly')").fetch_one(router).await.unwrap());
 }
 
-/// Whoever is second is refused, also at the same moment. Keys are unique in a part, as on one server.
+/// The second of two calls is refused, even if both are made at the same time. Keys are unique within a part, as on one
+/// server.
 async fn a_schedule_is_in_one_part_and_a_key_in_each(routed: &Routed) {
     for name in ["one", "two", "three", "four", "five"] {
         let schedule = async |part: i32| {
@@ -325,7 +326,7 @@ async fn a_schedule_is_in_one_part_and_a_key_in_each(routed: &Routed) {
     }
 }
 
-/// Claims pass over it; calls about its parts say that it is away, and go on when it is back.
+/// Claims skip it; calls for its parts fail because it is away, and succeed when it is back.
 async fn a_dead_server_is_passed_over(routed: &Routed) {
     let router = &routed.pool;
     routed.nodes[1].server.kill();
@@ -335,12 +336,12 @@ async fn a_dead_server_is_passed_over(routed: &Routed) {
     assert!(lost.is_transient(), "{lost:?}");
     assert_eq!(Engine::tick(router, 100, None).await.unwrap(), 0);
     routed.nodes[1].server.start();
-    // Connections from before are found to be lost when they are used.
+    // Connections made before turn out to be lost when they are used.
     let again = async || Engine::start(router, child(Some(400), Some("again"))).await;
     load::insist(again).await.expect("it is started");
 }
 
-/// Returns the URL of the server that has a part at the beginning.
+/// Returns the URL of the server that has a part initially.
 fn owner_of(routed: &Routed, part: i32) -> String {
     routed.nodes[match part {
         0..=340 => 0,
@@ -350,13 +351,13 @@ fn owner_of(routed: &Routed, part: i32) -> String {
     .url()
 }
 
-/// What docs/scaling.md shows of a router.
+/// Runs the SQL for routers in docs/scaling.md.
 async fn the_page_runs(routed: &Routed) {
     let page = include_str!("../../../docs/scaling.md");
     let blocks: Vec<&str> =
         page.split("```sql router\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
     assert_eq!(blocks.len(), 2);
-    // A session of its own: those from before may still have connections to a server that was killed.
+    // A new session: existing ones may still have connections to a server that was killed.
     let options = routed.pool.connect_options();
     let mut session = PgConnection::connect_with(&options).await.unwrap();
     for block in blocks {

@@ -30,7 +30,7 @@ tasks:
 /// The tasks of a parent and its child that a worker runs.
 pub const WORK: i64 = 4;
 
-/// How a server is configured that can send and receive parts.
+/// Configuration of a server that can send and receive parts.
 pub const LINES: [&str; 5] = [
     "wal_level = logical",
     "max_worker_processes = 30",
@@ -39,7 +39,7 @@ pub const LINES: [&str; 5] = [
     "wal_retrieve_retry_interval = 100ms",
 ];
 
-/// A server of several, and its parts.
+/// One of several servers, and its parts.
 pub struct Node {
     pub server: Server,
     pub pool: PgPool,
@@ -106,7 +106,7 @@ impl Node {
         assert!(broken.is_empty(), "{broken:#?}");
     }
 
-    /// Waits for all that the first of these servers defines to arrive at this one.
+    /// Waits until this server has received all definitions of another one.
     pub async fn follows(&self, publisher: &Node) {
         let defined = "SELECT count(*) FROM workflow.workflow_definition_version";
         let (versions, actions) = (
@@ -117,7 +117,7 @@ impl Node {
         self.becomes(&format!("SELECT (SELECT count(*) FROM workflow.action) = {actions}")).await;
     }
 
-    /// Dies as by kill -9 and comes back.
+    /// Crashes the server, as kill -9 does, and restarts it.
     pub fn crash(&self) {
         self.server.stop("immediate");
         self.server.start();

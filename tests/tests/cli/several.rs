@@ -1,4 +1,4 @@
-//! Several servers: parts that move while work continues, definitions that follow.
+//! Several servers: parts that move while work continues, and replicated definitions.
 
 use crate::program::command;
 use crate::servers::{CHILD, LIMITED, Node, PARENT, WORK};
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 const PART: i32 = 7;
 
-/// Several servers take time; on other majors nothing of this differs.
+/// Whether the tests are skipped: several servers take time, and other majors do not differ here.
 fn is_skipped() -> bool {
     let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_default();
     let skipped = !["15", "18"].contains(&major.as_str());
@@ -24,7 +24,8 @@ fn is_skipped() -> bool {
     skipped
 }
 
-/// Makes two servers: the first has the lower half of the parts and defines the workflows, the second follows.
+/// Creates two servers: the first has the lower half of the parts and defines the workflows, and the second replicates
+/// them.
 async fn two(test: &str) -> (Node, Node) {
     let a = Node::create(&format!("{test}-a"), 1, "0-511").await;
     let b = Node::create(&format!("{test}-b"), 2, "512-1023").await;
@@ -276,7 +277,7 @@ async fn a_move_interrupted_at_any_step_can_be_continued_or_undone() {
     assert_eq!(limited.len(), 2);
     let (mut from, mut to) = (&a, &b);
     for last in [1, 3, 4, 5] {
-        // Undone, as long as that is possible.
+        // Aborted, as long as that is possible.
         for number in 0..=last {
             step(from, to, number).await;
         }

@@ -11,7 +11,7 @@ async fn a_server_that_is_not_there_is_status_3() {
     assert_eq!(output.status.code(), Some(3));
     let told = told(&output);
     assert!(told.starts_with("error: database ") && told.contains("127.0.0.1, port 1: could not connect"), "{told}");
-    assert!(told.contains("\n  hint: is the server running?"), "{told}");
+    assert!(told.contains("\n  hint: Is the server running?"), "{told}");
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_missing_database_and_an_invalid_url_are_refused() {
         assert_eq!(output.status.code(), Some(3));
         let told = told(&output);
         assert!(told.contains("database \"no_such_database\" does not exist"), "{told}");
-        assert!(told.contains("hint: name the database with PGDATABASE"), "{told}");
+        assert!(told.contains("hint: Name the database with PGDATABASE"), "{told}");
         let told = program.bad(2, &["list", "--url", "host=localhost"]).await;
         assert!(told.starts_with("error: the database's URL can't be used: "), "{told}");
         let told = program.bad(2, &["list", "--service", "none"]).await;
@@ -51,7 +51,7 @@ async fn an_older_extension_is_reported() {
         db.run("DROP FUNCTION workflow_list_limits").await;
         let told = program.bad(3, &["top", "--once"]).await;
         assert!(
-            told.contains("does not exist\n  hint: is the extension installed in this database, and as new"),
+            told.contains("does not exist\n  hint: Is the extension installed in this database, and as new"),
             "{told}"
         );
         let output = program.run(&["doctor"]).await;

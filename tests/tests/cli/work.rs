@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
 
-/// Defines a workflow of one task, with these lines of its own.
+/// Defines a workflow of one task with these additional lines.
 async fn define(program: &Program<'_>, task: &str) {
     program.file("pack/actions.yaml", "[shop.it]");
     let text = format!(

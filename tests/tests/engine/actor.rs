@@ -1,5 +1,5 @@
-//! On whose behalf a session acts: the setting `pg_workflow.actor`, in events, holds and bulk jobs. Also the counts
-//! that a console shows.
+//! The person on whose behalf a session acts (the setting `pg_workflow.actor`), in events, holds and bulk jobs. Also
+//! the counts that a console shows.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;

@@ -62,7 +62,7 @@ async fn a_completed_task_does_not_wait_and_the_next_claim_processes_it() {
     .await;
 }
 
-/// The next session that locks the execution, for whatever reason, processes them first.
+/// The next session that locks the execution, for whatever reason, processes pending reports first.
 #[tokio::test]
 async fn pending_reports_come_before_what_anybody_does() {
     with_database(async |db| {

@@ -1,4 +1,4 @@
-//! How executions go on that undo something for their caller, or whose caller has been undone.
+//! How executions continue that undo something for their caller, or whose caller has been undone.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -8,7 +8,7 @@ async fn hint(session: &mut Session, execution: i64) -> String {
     session.value(format!("SELECT coalesce(hint, '') FROM workflow_why({execution}) WHERE task IS NULL LIMIT 1")).await
 }
 
-/// Each item is undone by a workflow of its own; none of them succeeds. Returns the execution and what it called.
+/// Each item is undone by a separate workflow, none of which succeeds. Returns the execution and those that it called.
 async fn two_that_cannot_be_undone(session: &mut Session) -> (i64, Vec<i64>) {
     session.define_as("demo.back", "tasks:\n  - {name: back, action: demo.b}\n").await;
     let rest = "tasks:

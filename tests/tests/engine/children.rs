@@ -1,4 +1,4 @@
-//! Workflows that call workflows: an end goes up, a stop goes down.
+//! Workflows that call workflows: ends propagate up, and stops propagate down.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
@@ -20,7 +20,7 @@ pub async fn family(db: &Database, rest: &str) -> Session {
     session
 }
 
-/// Execution, depth, task, item and status of each of a tree.
+/// Returns execution, depth, task, item and status of each execution in a tree.
 pub async fn tree(session: &mut Session, execution: i64) -> Vec<(i64, i32, Option<String>, Option<i32>, String)> {
     session
         .rows(format!("SELECT execution, depth, task_name, task_index, status::text FROM workflow_tree({execution})"))
@@ -122,7 +122,7 @@ async fn a_childs_failure_is_the_tasks_and_a_retry_calls_again() {
         session.work("y", json!(null)).await;
         session.work("after", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        // The rerun called none: the second ran on.
+        // The rerun called no other execution: the second one continued.
         assert_eq!(statuses(&mut session, id).await, ["completed", "failed", "completed"]);
     })
     .await;
@@ -203,7 +203,7 @@ output_map: [{ys: \"{{ task.each.result | map(attribute='y') | list }}\"}]
                 }
             }
             if expected.len() == 2 {
-                // One of two has ended: the third has its turn.
+                // One of two has ended, so it is the third one's turn.
                 let [third] = session.claim_named(["x"]).await;
                 assert_eq!(third.input, Some(json!({"n": 9, "m": 1})));
                 session.complete(&xs[0], json!(null)).await;

@@ -69,7 +69,7 @@ async fn a_cancel_reaches_children_and_their_parents() {
             session.complete(&x, json!(null)).await;
             session.complete(&other, json!(null)).await;
             if from_child {
-                // The other child was cancelled when the first was: nothing of it runs on.
+                // The other child was cancelled when the first one was: none of its tasks continues.
                 assert!(session.claim(10).await.is_empty());
             }
             session.assert_ended(id, "cancelled", json!(null)).await;
@@ -160,7 +160,7 @@ async fn a_stop_that_finds_a_child_busy_reaches_it_at_the_next_tick() {
             family[2].0
         ))
         .await;
-        // It ends at once, and so stops its parent; its sibling can't be told yet.
+        // It ends at once, which stops its parent; its sibling can't be notified yet.
         assert_eq!(control(&mut session, format!("cancel({})", family[1].0)).await, "cancelled");
         assert_eq!(statuses(&mut session, id).await, ["running", "cancelled", "running"]);
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);

@@ -21,10 +21,10 @@ async fn assert_sound(session: &mut Session) {
     assert_eq!(broken, []);
 }
 
-/// When an execution was started, and when that could be seen by others, in steps.
+/// The steps at which an execution was started, and at which others could see that.
 type Times = (usize, usize);
 
-/// Fails if an execution has begun although another waits that was there before it was started.
+/// Fails if an execution has begun although one that could be seen before it was started still waits.
 async fn assert_in_order(session: &mut Session, started: &BTreeMap<i64, Times>) {
     let rows: Vec<(i64, bool)> = session
         .rows("SELECT w.id, w.limit_place IS NOT NULL FROM workflow.workflow_execution w WHERE w.status = 'running' AND NOT w.paused")
@@ -110,7 +110,7 @@ async fn executions_begin_in_the_order_in_which_they_were_started() {
     }
 }
 
-/// A start that nobody keeps out, because the key is free, still comes after those that were kept out by a lock.
+/// A start that finds the key free still comes after those that were kept waiting by a lock.
 #[tokio::test]
 async fn a_start_that_found_the_key_locked_is_not_overtaken() {
     with_database(async |db| {
@@ -142,7 +142,7 @@ async fn a_start_that_found_the_key_locked_is_not_overtaken() {
     .await;
 }
 
-/// A start that found the key locked looks again later, when a younger one is there, or has gone through.
+/// A start that found the key locked is checked again later, when a newer one waits or has already begun.
 #[tokio::test]
 async fn no_execution_takes_its_own_place() {
     with_database(async |db| {
@@ -179,7 +179,7 @@ async fn no_execution_takes_its_own_place() {
     .await;
 }
 
-/// A rerun waits, whatever `when_full` says, also if it found the key locked.
+/// A rerun waits, whatever `when_full` says, even if it found the key locked.
 #[tokio::test]
 async fn a_rerun_cancels_nobody_and_is_not_cancelled_for_itself() {
     with_database(async |db| {
@@ -206,7 +206,7 @@ async fn a_rerun_cancels_nobody_and_is_not_cancelled_for_itself() {
     .await;
 }
 
-/// What cannot be cancelled, because another server has its part, is waited for.
+/// A start waits for an execution that cannot be cancelled because another server has its part.
 #[tokio::test]
 async fn a_start_waits_for_the_oldest_of_a_part_that_is_fenced() {
     with_database(async |db| {

@@ -1,4 +1,4 @@
-//! Levels of privileges: what each may call, what it may not, and what is left when it is taken away.
+//! Levels of privileges: what each may and may not call, and what remains after it is revoked.
 
 use crate::fixture::*;
 use pg_workflow_client::{Engine, Error, Level};
@@ -6,8 +6,8 @@ use pg_workflow_tests::{Database, with_database};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::BTreeSet;
 
-/// A call of each function of the API that goes well for whoever may make it, by the level that it takes. `{running}`
-/// and the like stand for ids.
+/// A call of each function of the API that succeeds for roles with the required level, by that level. `{running}` and
+/// the like stand for ids.
 pub const CALLS: &[(Option<Level>, &[&str])] = &[
     (
         Some(Level::Worker),
@@ -193,7 +193,7 @@ pub const CONTAINED: [(Level, &[Level]); 4] = [
     (Level::Author, &[Level::Reader, Level::Operator, Level::Author]),
 ];
 
-/// What the calls name: something in each state, and what stands for it.
+/// Creates the objects that the calls name, in various states. Returns the placeholder and the value of each.
 pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     session.run("RESET pg_workflow.test_now").await;
     session.define_as("demo.wait", "tasks: [{name: w, wait_for: {signal: go, heartbeat: 1d}}]").await;
@@ -247,7 +247,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     names
 }
 
-/// What a call came to. Nothing of it stays.
+/// Returns the outcome of a call, whose effects are rolled back.
 async fn attempt(session: &mut PgConnection, call: &str, names: &[(&str, String)]) -> Result<(), Error> {
     let sql = names.iter().fold(call.to_owned(), |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value));
     let mut transaction = session.begin().await.unwrap();
@@ -256,7 +256,7 @@ async fn attempt(session: &mut PgConnection, call: &str, names: &[(&str, String)
     Ok(result.map(drop)?)
 }
 
-/// Every privilege on anything that a role has been granted.
+/// Returns all privileges that a role has been granted on any object.
 pub async fn granted(session: &mut Session, role: &str) -> Vec<String> {
     session
         .rows::<(String,)>(format!(
@@ -332,7 +332,7 @@ async fn each_function_can_be_called_by_the_levels_it_belongs_to_and_by_nobody_e
     .await;
 }
 
-/// Every table and view can be read from reader on, and written as far as the calls of a level need it.
+/// Levels from reader up can read every table and view, and each can write what its calls need.
 #[tokio::test]
 async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
     with_database(async |db| {
@@ -357,7 +357,7 @@ async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
                     .await[0];
                 let is_granted = !["workflow.worker_parts", "workflow.archive"].contains(&relation.as_str());
                 let reads = is_granted && contained.contains(&Level::Reader);
-                // What is stored in bulk_job is done as the role that is stored there; foreign_part is the fence of parts.
+                // Operations in bulk_job are performed as the role stored there; foreign_part fences parts.
                 let writes = is_granted
                     && !["workflow.bulk_job", "workflow.foreign_part"].contains(&relation.as_str())
                     && *is_table
@@ -369,7 +369,7 @@ async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
     .await;
 }
 
-/// A function that runs as its owner by itself could not know who called it.
+/// A SECURITY DEFINER function could not know who called it.
 #[tokio::test]
 async fn no_function_is_security_definer() {
     with_database(async |db| {

@@ -7,7 +7,7 @@ use pg_workflow_tests::{Database, with_database};
 use sqlx::Connection;
 use std::process::{Command, Stdio};
 
-/// Privileges that were to be given on everything new are not given on what is the extension's; what was granted is in a dump.
+/// Default privileges do not apply to the extension's objects, and a dump contains what was granted.
 #[tokio::test]
 async fn default_privileges_open_nothing() {
     with_database(async |db| {
@@ -143,7 +143,7 @@ async fn a_role_may_have_any_name() {
         sqlx::query("SELECT workflow_tick()").fetch_one(&mut worker).await.unwrap();
         worker.close().await.unwrap();
         Engine::revoke(&db.pool, &role, Level::Worker).await.unwrap();
-        // Nothing depends on it any more.
+        // No object depends on the role any more.
         session.run(format!("DROP ROLE {quoted}")).await;
     })
     .await;

@@ -1,11 +1,11 @@
-//! Heartbeats: they prolong leases, carry progress, and tell a worker when to stop.
+//! Heartbeats: they extend leases, store progress, and tell a worker when to stop.
 
 use crate::fixture::*;
 use crate::lease::{ONE, start_many};
 use pg_workflow_tests::with_database;
 use serde_json::json;
 
-/// What a heartbeat is told, in order.
+/// Sends a heartbeat. Returns its answers, in order.
 async fn heartbeat(session: &mut Session, tasks: &[&Task], lease: &str) -> Vec<String> {
     let of = |field: fn(&Task) -> i64| {
         let list: Vec<String> = tasks.iter().map(|task| field(task).to_string()).collect();
@@ -165,7 +165,7 @@ async fn progress_that_a_heartbeat_brings_is_handed_to_the_next_attempt() {
         let next: serde_json::Value =
             session.value("SELECT jsonb_agg(c.progress ORDER BY c.task_name) FROM workflow_claim('w2', 9) AS c").await;
         assert_eq!(next, serde_json::json!([progress, null]));
-        // What is late is dropped.
+        // Late progress is dropped.
         assert_eq!(session.value::<String>(beat("ARRAY['9', NULL]::jsonb[]")).await, "lost lost");
     })
     .await;

@@ -20,7 +20,7 @@ async fn why(session: &mut Session, execution: i64) -> (String, Option<String>) 
     rows.remove(0)
 }
 
-/// Each with the tasks that it holds back, and those that it does not.
+/// Each hold, with the tasks that it holds back and those that it does not.
 #[tokio::test]
 async fn nothing_begins_that_is_held_until_its_time_or_its_release() {
     with_database(async |db| {
@@ -74,8 +74,8 @@ async fn nothing_begins_that_is_held_until_its_time_or_its_release() {
     .await;
 }
 
-/// The transaction that sends the first task to wait checks its key again before it commits. Whoever ends the hold in
-/// between sees neither, and the key is looked at nevertheless, long before the hold would have ended.
+/// The transaction that makes the first task wait has not committed when the hold is ended, so whoever ends it does not
+/// see that a task waits. The key is checked nevertheless, long before the hold would have ended.
 #[tokio::test]
 async fn a_hold_that_ends_unseen_by_those_it_made_wait_does_not_delay_them_for_long() {
     with_database(async |db| {
@@ -117,7 +117,7 @@ async fn a_report_holds_what_is_under_the_same_limits() {
                 _ => format!("SELECT workflow_finish_json('[{{\"task\": \"{id}\", \"lease_token\": \"{lease}\", \"status\": \"failed\", \"error\": {{\"message\": \"429\"}}, \"hold_for\": 30}}]')::text"),
             };
             session.run(report.clone()).await;
-            // A repeated report does not prolong the hold.
+            // A repeated report does not extend the hold.
             session.at(start + 10.0).await;
             session.run(report).await;
             let other = session.start_with(json!({"tenant": "acme"})).await;
@@ -213,7 +213,7 @@ async fn an_invalid_hold_is_refused() {
     .await;
 }
 
-/// Whoever defines or registers the same name again does not find it held.
+/// If the same name is defined or registered again, it is not held.
 #[tokio::test]
 async fn holds_end_with_what_they_are_about() {
     with_database(async |db| {
@@ -238,7 +238,7 @@ async fn holds_end_with_what_they_are_about() {
                 .await;
             assert_eq!(kept, if end.contains("action") { 3 } else { 0 }, "{end}");
         }
-        // Without concurrency, nothing can be held by it.
+        // Without `concurrency`, it has no limit that could be held.
         session.define(rest).await;
         session.run("SELECT workflow_hold('@demo.w', NULL, workflow.now() + interval '1 h')").await;
         session.start().await;

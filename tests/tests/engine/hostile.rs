@@ -15,7 +15,7 @@ tasks:
   - {name: two, action: demo.b, input: {x: '{{ task.one.result }}'}}
 ";
 
-/// On a quiet machine each takes far less than a second, even without optimisation; this leaves room for a busy one.
+/// On an idle machine each takes far less than a second, even without optimization; this leaves room for a busy one.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Checks that a statement is refused soon, and that the same session answers afterwards.

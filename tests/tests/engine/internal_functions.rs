@@ -5,7 +5,7 @@ use crate::grant::CONTAINED;
 use pg_workflow_client::{Engine, Level};
 use pg_workflow_tests::with_database;
 
-/// What is no API, by the lowest level that may call it; everything else is for the owner alone.
+/// Internal functions by the lowest level that may call them; only the owner may call the others.
 const INTERNAL: [(Level, &[&str]); 4] = [
     (Level::Worker, &["check_outcomes", "flaw_of", "interval_of", "read_outcomes", "write_answers"]),
     (

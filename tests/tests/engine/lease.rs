@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 pub const ONE: &str = "tasks: [{name: a, action: demo.a}]\n";
 
-/// Starts so many executions of one task.
+/// Starts this many executions of one task.
 pub async fn start_many(session: &mut Session, count: usize) {
     session.define(ONE).await;
     session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))")).await;
@@ -45,7 +45,7 @@ async fn a_claim_is_of_the_actions_asked_for_oldest_first() {
     .await;
 }
 
-/// The first of these goes by a statement of its own.
+/// The first of these claims has its own statement.
 #[tokio::test]
 async fn one_task_of_one_action_is_claimed_like_any_other() {
     for (max, actions) in [(1, "demo.a"), (1, "demo.a, demo.none"), (2, "demo.a")] {
@@ -115,7 +115,7 @@ async fn one_task_of_one_action_is_claimed_like_any_other() {
     }
 }
 
-/// A claim among several actions locks the first of each, and takes the first of all.
+/// A claim of several actions locks the first task of each action, and takes the first of all.
 #[tokio::test]
 async fn what_a_transaction_has_looked_at_it_can_claim() {
     with_database(async |db| {
@@ -144,7 +144,7 @@ async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
         assert!(session.claim(1).await.is_empty());
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
         session.at(30.0).await;
-        // A claim that finds nothing looks for it itself.
+        // A claim that finds nothing looks for expired leases itself.
         let [new] = session.claim_named(["a"]).await;
         assert_eq!((new.task, new.attempt), (old.task, 2));
         assert_ne!(new.lease_token, old.lease_token);
@@ -240,7 +240,7 @@ async fn idle_calls_take_no_transaction_id_and_write_no_wal() {
             &format!("workflow_finish_and_claim('w2', {}, 10)", outcome_array(&[(99, 1, "completed")])),
             "workflow_heartbeat('{99}', '{1}')",
         ] {
-            // The first call of a session fills its caches and may tidy pages up.
+            // The first call of a session fills its caches and may prune pages.
             session.run(format!("SELECT * FROM {call}")).await;
             session.run("BEGIN").await;
             let plan: Value = session.value(format!("EXPLAIN (ANALYZE, WAL, FORMAT json) SELECT * FROM {call}")).await;
@@ -296,7 +296,7 @@ async fn a_claim_waits_for_nobody() {
         assert_eq!(others.len(), 2);
         assert!(others.iter().all(|task| task.task != held[0].task));
         first.run("ROLLBACK").await;
-        // What was rolled back is there again.
+        // Tasks whose claim was rolled back are available again.
         let back = second.claim(10).await;
         assert_eq!(back.iter().map(|task| task.task).collect::<Vec<_>>(), [held[0].task]);
         assert_eq!(first.complete(&reported, json!(null)).await, "completed");
@@ -317,7 +317,7 @@ async fn workers_that_vanish_again_and_again_lose_nothing() {
             if tasks.is_empty() {
                 break;
             }
-            // Of each claim the first is reported; the rest is lost with its worker.
+            // The first task of each claim is reported; the others are lost with their worker.
             session.complete(&tasks[0], json!(null)).await;
             now += 30.0;
             session.at(now).await;

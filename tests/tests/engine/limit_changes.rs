@@ -22,7 +22,7 @@ async fn a_limit_can_be_raised_lowered_and_deleted_while_tasks_run() {
         }
         session.complete(&running.pop().unwrap(), json!(null)).await;
         session.at(70.0).await;
-        // Those that ran when the limit was lowered have lost their leases by now, but not if they are held.
+        // Without this, the leases of tasks that ran when the limit was lowered would have expired by now.
         session.run("UPDATE workflow.lease SET until = until + interval '1 day', expires_from = expires_from + interval '1 day'").await;
         let more = session.claim(100).await;
         assert_eq!(more.len(), 1);

@@ -1,5 +1,5 @@
-//! Limits and crashes: a server that is killed again and again in the middle of claims and reports under limits. No slot is
-//! lost, and never do more tasks run than may.
+//! Limits and crashes: a server is killed repeatedly in the middle of claims and reports under limits. No slot is lost,
+//! and never do more tasks run than the limit allows.
 
 use crate::fixture::*;
 use pg_workflow_tests::Server;
@@ -20,7 +20,7 @@ tasks:
   - {name: b, action: demo.b, limit: all}
 ";
 
-/// Claims and reports for as long as it is to; connects again whenever the server has gone.
+/// Claims and reports until it is told to stop; reconnects whenever the server has crashed.
 async fn work(options: PgConnectOptions, name: String, is_over: Arc<AtomicBool>) {
     while !is_over.load(Ordering::Relaxed) {
         let Ok(mut connection) = options.connect().await else {
@@ -31,7 +31,7 @@ async fn work(options: PgConnectOptions, name: String, is_over: Arc<AtomicBool>)
     }
 }
 
-/// Reports what was claimed in a second transaction, and claims on with it.
+/// Claims tasks, and reports them in a second transaction, which claims more.
 async fn turn(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
     let claim = format!("SELECT task, lease_token FROM workflow_claim('{name}', 3, NULL, interval '1 s')");
     let mut claimed = connection.fetch_all(AssertSqlSafe(claim)).await?;
@@ -48,7 +48,7 @@ async fn turn(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Err
     Ok(())
 }
 
-/// A session with the server's own clock, as soon as the server takes one again.
+/// Opens a session with the real clock, as soon as the server accepts connections again.
 async fn session_of(server: &Server) -> Session {
     loop {
         match PgConnection::connect_with(&server.options).await {
@@ -95,7 +95,7 @@ async fn a_server_that_is_killed_among_claims_loses_no_slot() {
                 "SELECT workflow_start_many('demo.w', ARRAY(SELECT jsonb_build_object('key', n % 3) FROM generate_series(1, {EXECUTIONS}) AS n))"
             ))
             .await;
-        // In the middle of it.
+        // In the middle of the work.
         let some = (crash * EXECUTIONS - EXECUTIONS / 2) as i64;
         while session.value::<i64>(ended).await < some {
             assert_sound(&mut session).await;

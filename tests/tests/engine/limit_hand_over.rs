@@ -1,4 +1,5 @@
-//! What follows from a report under a limit goes to the worker that asks at once, with the slot of the task before.
+//! A task that follows from a report under a limit is handed to the asking worker at once, with the slot of the
+//! previous task.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -27,7 +28,7 @@ async fn claim(session: &mut Session) -> Vec<Claimed> {
     session.rows("SELECT execution, task_name, task, lease_token FROM workflow_claim('w', 10) ORDER BY task").await
 }
 
-/// Tasks that hold slots, with the name of the limit.
+/// Returns tasks that hold slots, with the names of their limits.
 async fn slots(session: &mut Session) -> Vec<(String, i64)> {
     session
         .rows(
@@ -37,7 +38,7 @@ async fn slots(session: &mut Session) -> Vec<(String, i64)> {
         .await
 }
 
-/// Number of tasks that started when they were created, in the statement that inserted them.
+/// Returns the number of tasks that started when they were created, in the statement that inserted them.
 async fn handed_over(session: &mut Session) -> i64 {
     session
         .value("SELECT count(*) FROM workflow.workflow_task_execution WHERE attempt = 1 AND status = 'running' AND xmax = '0'")
@@ -57,7 +58,7 @@ async fn the_next_task_gets_the_slot_of_the_one_before() {
             session.run(format!("SET plan_cache_mode = {mode}")).await;
             session.run("SELECT workflow_set_limit('one', max_running => 1)").await;
             session.define(CHAIN).await;
-            // More often than it takes until plans change.
+            // Often enough for plans to change.
             for _ in 0..7 {
                 session.start().await;
                 let mut claimed = claim(&mut session).await;
@@ -99,7 +100,7 @@ async fn slots_go_to_the_longest_waiting() {
     .await;
 }
 
-/// All slots or none: one that cannot be used goes to somebody else.
+/// All slots or none: a slot that cannot be used goes to another task.
 #[tokio::test]
 async fn a_task_that_lacks_another_slot_leaves_the_one_before_it_to_others() {
     with_database(async |db| {

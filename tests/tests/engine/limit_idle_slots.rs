@@ -1,4 +1,4 @@
-//! A slot does not stay free while somebody waits who could have it, however long the key has been full.
+//! A slot does not stay free while a task waits that could have it, however long the key has been full.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -9,7 +9,7 @@ async fn assert_sound(session: &mut Session) {
     assert_eq!(broken, []);
 }
 
-/// Renews the leases of tasks for an hour.
+/// Extends the leases of tasks by an hour.
 async fn renew(session: &mut Session, tasks: &[&Task]) {
     for task in tasks {
         let (id, lease) = (task.task, task.lease_token);
@@ -53,7 +53,7 @@ async fn a_slot_that_the_first_cannot_use_goes_to_the_next() {
     .await;
 }
 
-/// A key that was full for a minute is checked seldom, but as soon as a slot becomes free.
+/// A key that has been full for a minute is checked rarely, but also as soon as a slot becomes free.
 #[tokio::test]
 async fn a_slot_of_a_limit_with_a_rate_goes_to_the_next_at_once() {
     with_database(async |db| {

@@ -77,7 +77,7 @@ async fn a_claim_that_is_rolled_back_leaves_nothing_behind() {
     .await;
 }
 
-/// Two sessions that do not see each other: one frees a slot that the other has just found taken.
+/// Two transactions that do not see each other: one frees a slot that the other has just found taken.
 #[tokio::test]
 async fn a_slot_freed_while_somebody_is_sent_to_wait_is_found_later() {
     with_database(async |db| {
@@ -130,7 +130,7 @@ async fn a_start_that_commits_late_is_not_forgotten() {
         assert_sound(&mut session).await;
         // Once nothing is waiting, the key is no longer checked.
         session.run("SELECT workflow_delete_limit('payments')").await;
-        // Not before all transactions of that time have ended, including those of other databases.
+        // Not before all transactions that were open at that time have ended, including those in other databases.
         for second in 1..100_000 {
             session.at(300.0 + f64::from(second)).await;
             session.run("SELECT workflow_tick()").await;
@@ -143,7 +143,7 @@ async fn a_start_that_commits_late_is_not_forgotten() {
     .await;
 }
 
-/// A start that saw waiting tasks, while another session was recording that there are none, is not forgotten either.
+/// A start that saw waiting tasks while another session was recording that there are none is not forgotten either.
 #[tokio::test]
 async fn a_start_beside_the_last_look_at_a_key_is_not_forgotten() {
     with_database(async |db| {

@@ -1,6 +1,6 @@
-//! Limits under random schedules: sessions whose transactions overlap start, claim, report, expire, pause, cancel, rerun,
-//! erase, hold, release, and change limits; some are rolled back. After every statement, everything that runs is counted
-//! from outside. `SEED=…` plays one schedule again; `STORMS=…` plays as many more.
+//! Limits under random schedules: sessions whose transactions overlap start, claim, report, expire, pause, cancel,
+//! rerun, erase, hold, release, and change limits; some are rolled back. After every statement, everything that runs is
+//! counted from outside. `SEED=…` plays one schedule again; `STORMS=…` plays as many more.
 
 mod act;
 mod recount;
@@ -53,7 +53,7 @@ impl Actor {
         Actor { session, is_open: false, claimed: Vec::new(), reported: Vec::new() }
     }
 
-    /// Ends the transaction. What it has claimed is there for all, or never was.
+    /// Ends the transaction. Afterwards, its claims are visible to all, or never happened.
     async fn end(&mut self, world: &mut World, commits: bool) {
         self.session.run(if commits { "COMMIT" } else { "ROLLBACK" }).await;
         self.is_open = false;
@@ -73,7 +73,7 @@ impl Actor {
     }
 }
 
-/// Lets one session do one thing.
+/// Lets one session run one statement.
 async fn step(actors: &mut [Actor], eye: &mut Session, world: &mut World, recount: &mut Recount) {
     let number = world.chance.below(actors.len());
     let others_are_open = actors.iter().enumerate().any(|(other, actor)| other != number && actor.is_open);
@@ -151,11 +151,11 @@ async fn storm(db: &Database, seed: u64) {
     drain(&mut eye, world.now).await;
 }
 
-/// Whoever waits gets through, in the end, and nothing is left.
+/// Processes everything that is left: in the end, everything that waits gets through.
 async fn drain(session: &mut Session, mut now: f64) {
     session.at(now).await;
     session.run("SELECT workflow_resume(id) FROM workflow.workflow_execution WHERE paused AND depth = 0").await;
-    // Nobody looks at what was held for a day on its own.
+    // Otherwise, keys under a hold of one day would not be checked in time.
     session
         .run("SELECT workflow_release(name, target => target) FROM workflow_list_holds() WHERE target <> 'action'")
         .await;
@@ -183,7 +183,7 @@ async fn drain(session: &mut Session, mut now: f64) {
     assert_eq!(taken, 0);
 }
 
-/// The seeds to play: what the environment says, or a few that are always the same.
+/// Returns the seeds to play: those in the environment, or a few fixed ones.
 pub fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("SEED") {
@@ -194,7 +194,7 @@ pub fn seeds() -> Vec<u64> {
             let first = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
             (first..first + storms).collect()
         }
-        // Another one on each major: a schedule takes some seconds.
+        // One more for each major version, because a schedule takes some seconds.
         None => vec![1, number("PG_WORKFLOW_MAJOR").unwrap_or(15)],
     }
 }

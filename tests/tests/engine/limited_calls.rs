@@ -1,4 +1,4 @@
-//! Calls of workflows that are under a limit and run again: they have a slot, and nothing forgets them.
+//! Calls of workflows that are under a limit and run again: they hold a slot, and none is forgotten.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -9,12 +9,12 @@ async fn assert_sound(session: &mut Session) {
     assert_eq!(broken, []);
 }
 
-/// Running and waiting tasks of the limit.
+/// Returns the number of running and of waiting tasks of the limit.
 async fn counts(session: &mut Session) -> (Option<i64>, i64) {
     session.rows("SELECT running, waiting FROM workflow_list_limit_keys('site')").await.remove(0)
 }
 
-/// Lets one call be under the limit, with this rule for running it again.
+/// Defines a workflow with one call under the limit, and with this rule for running the call again.
 async fn define(session: &mut Session, again: &str) {
     session.run("SELECT workflow_set_limit('site', max_running => 1)").await;
     session.run("SELECT workflow_tick()").await;
@@ -74,7 +74,7 @@ async fn a_call_that_is_rerun_waits_for_a_slot() {
         session.assert_ended(second, "completed", json!(null)).await;
         session.at(2.0).await;
         session.run("SELECT workflow_tick()").await;
-        // What was called goes on; nothing is called anew.
+        // The called execution continues; no new one is called.
         let [again] = session.claim_named(["inner"]).await;
         assert_eq!((again.task, counts(&mut session).await), (inner.task, (Some(1), 0)));
         session.complete(&again, json!(null)).await;

@@ -135,7 +135,7 @@ async fn actions_are_judged_by_their_newest_tasks() {
         );
         let found = Engine::action_summary(&mut session.connection).await.unwrap();
         assert_eq!((found.len(), found[0].tasks, found[0].median_ms), (1, 4, Some(2000)));
-        // Of very many, the newest are counted; since is the time from which on they are complete.
+        // If there are too many, only the newest are counted; `since` is the time from which they are complete.
         session.at(7260.0).await;
         session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[6000]))").await;
         let (tasks, since): (i64, String) = session
@@ -229,7 +229,7 @@ async fn a_fingerprint_is_another_one_once_anything_is_committed_or_falls_due() 
         session.run("COMMIT").await;
         let after = Engine::fingerprint(&mut reader).await.unwrap();
         assert_ne!(before, after, "what was not to be seen before is to be seen now");
-        // Work that falls due changes nothing in the database: the clock of the session that asks says so.
+        // Work that becomes due changes nothing in the database: only the clock of the asking session shows it.
         sqlx::query("SET pg_workflow.test_now = '2026-01-01 00:00:00+00'")
             .execute(&mut session.connection)
             .await

@@ -1,5 +1,5 @@
-//! Executions that wait to begin under `concurrency`, although some of their tasks have run before or somebody tries to
-//! go past them.
+//! Executions that wait to begin under `concurrency`, although some of their tasks have run before or others try to
+//! overtake them.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -118,7 +118,7 @@ async fn a_called_workflow_is_undone_while_another_execution_of_it_runs() {
     .await;
 }
 
-/// A tick that looks at a waiting execution again and cancels it with its caller, both because time has passed.
+/// A tick that both rechecks a waiting execution and cancels it along with its caller, because both are due.
 #[tokio::test]
 async fn what_is_cancelled_by_the_tick_that_looks_at_it_takes_no_slot() {
     with_database(async |db| {

@@ -79,7 +79,7 @@ async fn each_function_that_writes_refuses_a_part_of_another_server() {
         let state: String = other.value(format!("SELECT state FROM workflow_heartbeat('{{{FOREIGN}}}', '{{1}}')")).await;
         assert_eq!(state, "elsewhere");
 
-        // None has been lost.
+        // No function is missing from the list.
         let named: BTreeSet<&str> = calls
             .iter()
             .copied()

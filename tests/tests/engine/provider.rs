@@ -1,6 +1,6 @@
-//! A provider that answers 429 above ten calls a second per tenant, two worker processes of which one is killed, and three
-//! tenants of which one starts far more than can be done. `PAYMENTS=50000 DURATION=120` plays it in full, and also asserts how
-//! long the small tenants wait.
+//! A provider that answers 429 above ten calls per second and tenant, two worker processes, one of which is killed, and
+//! three tenants, one of which starts far more than can be done. `PAYMENTS=50000 DURATION=120` runs the full test,
+//! which also asserts how long the small tenants wait.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Calls of a tenant per second that the provider takes, and that the limit allows: a tenth less.
+/// Number of calls per second that the provider accepts from a tenant. The limit allows a tenth less.
 const TAKEN: usize = 10;
 const ALLOWED: usize = 9;
 
-/// What the limit allows after it was changed.
+/// Number of calls per second that the limit allows after it has been changed.
 const LOWERED: usize = 4;
 
-/// Calls of a tenant at once.
+/// Maximum number of concurrent calls of a tenant.
 const AT_ONCE: usize = 5;
 
 const WORKFLOW: &str = "parameters: {type: object, required: [tenant], properties: {tenant: {type: string}}}
@@ -58,7 +58,7 @@ async fn answer(stream: TcpStream, books: Books) -> Result<(), std::io::Error> {
         seen.most_open = seen.most_open.max(seen.open);
         if recent >= TAKEN { "429\n" } else { "200\n" }
     };
-    // What a payment takes, unless the caller dies.
+    // Duration of a payment, unless the caller dies.
     let mut nothing = [0];
     let _ = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut nothing)).await;
     books.lock().unwrap().get_mut(&tenant).expect("seen").open -= 1;
@@ -99,7 +99,7 @@ impl Drop for Payer {
     }
 }
 
-/// Changes the limit, as somebody at a terminal does.
+/// Changes the limit, as an operator at a terminal would.
 fn set_limit(db: &Database, rate: usize) {
     let sql =
         format!("SELECT workflow_set_limit('provider', max_running => {AT_ONCE}, rate => {rate}, per => '1 second')");
@@ -109,14 +109,15 @@ fn set_limit(db: &Database, rate: usize) {
     assert!(status.unwrap().success());
 }
 
-/// Fails if more claims of a tenant lie within a second than the rate allows: in seconds, by the server's clock.
+/// Fails if a tenant has more claims within any second than the rate allows. Claims are in seconds, by the server's
+/// clock.
 fn assert_rate(tenant: &str, claims: &[f64], rate: usize) {
     for window in claims.windows(rate + 1) {
         assert!(window[rate] - window[0] > 0.999_999, "{tenant}: {} claims in a second: {window:?}", rate + 1);
     }
 }
 
-/// When tasks of each tenant were claimed, in seconds.
+/// Returns when tasks of each tenant were claimed, in seconds.
 async fn claims(session: &mut Session) -> BTreeMap<String, Vec<f64>> {
     let rows: Vec<(String, Vec<f64>)> = session
         .rows(
@@ -127,7 +128,8 @@ async fn claims(session: &mut Session) -> BTreeMap<String, Vec<f64>> {
     rows.into_iter().collect()
 }
 
-/// How long first attempts of the small tenants have waited to be claimed: the 95th percentile in seconds, and their number.
+/// Returns how long first attempts of the small tenants waited to be claimed: the 95th percentile in seconds, and their
+/// number.
 async fn wait_of_small_tenants(session: &mut Session) -> (f64, i64) {
     let rows: Vec<(f64, i64)> = session
         .rows(
@@ -171,7 +173,8 @@ async fn a_provider_is_called_as_often_as_it_allows_and_small_tenants_do_not_wai
         let provider = open(&books).await;
         let mut payers = vec![Payer::start(db, &provider, 0), Payer::start(db, &provider, 1)];
         let mut lowered = None;
-        // A third of a second each: one start by each of the small tenants, and what else is to happen.
+        // Each round takes a third of a second, with one start by each of the small tenants, and the other events in
+        // between.
         let (killed_at, changed_at, rounds) = (seconds, seconds * 2, seconds * 3);
         for round in 0..rounds {
             for tenant in ["small", "smaller"] {
@@ -212,7 +215,8 @@ async fn a_provider_is_called_as_often_as_it_allows_and_small_tenants_do_not_wai
     .await;
 }
 
-/// Claims were never faster than the limit, before and after it was lowered, and the large tenant used what it had.
+/// Checks that claims never exceeded the limit, before and after it was lowered, and that the large tenant used its
+/// share.
 async fn judge(session: &mut Session, lowered: f64, over: f64) {
     for (tenant, claims) in claims(session).await {
         assert_rate(&tenant, &claims, ALLOWED);
@@ -227,7 +231,7 @@ async fn judge(session: &mut Session, lowered: f64, over: f64) {
     }
 }
 
-/// Ends what is left, and finds no slot taken.
+/// Ends what is left, and checks that no slot is taken.
 async fn clear(session: &mut Session) {
     session
         .run("SELECT set_config('pg_workflow.test_now', (clock_timestamp() + interval '1 hour')::text, false)")

@@ -29,12 +29,12 @@ impl Session {
         (id, ship)
     }
 
-    /// How far an execution has been undone.
+    /// Returns how far an execution has been undone.
     pub async fn undo(&mut self, id: i64) -> Option<String> {
         self.value(format!("SELECT undo FROM workflow_status({id})")).await
     }
 
-    /// Claims the one undo there is and reports it done.
+    /// Claims the only undo and reports it as done.
     pub async fn undo_one(&mut self, name: &str, input: Value) {
         let [task] = self.claim_named([name]).await;
         assert_eq!(task.input, Some(input));
@@ -47,7 +47,7 @@ impl Session {
         self.undo_one("undo:charge", json!({"payment": "p1", "amount": 7})).await;
     }
 
-    /// Kinds of the events about an execution as a whole.
+    /// Returns the kinds of the events about an execution as a whole.
     pub async fn undo_events(&mut self, id: i64) -> Vec<String> {
         let sql = format!(
             "SELECT kind FROM workflow_list_events({id}) WHERE kind LIKE 'undo%' OR kind = 'undoing' ORDER BY id"
@@ -78,7 +78,7 @@ async fn what_was_completed_last_is_undone_first_before_the_last_task() {
                 }
             }
             if stop != "failed" {
-                // What still runs may finish. There is nothing to undo about it.
+                // Running tasks may finish. They have no undo.
                 assert_eq!(session.undo(id).await.as_deref(), Some("pending"));
                 session.complete(&ship, json!(null)).await;
             }
@@ -90,7 +90,7 @@ async fn what_was_completed_last_is_undone_first_before_the_last_task() {
             session.complete(&tell, json!(null)).await;
             session.assert_ended(id, stop, json!(null)).await;
             assert_eq!(session.undo_events(id).await, ["undoing", "undone"]);
-            // Nothing of it runs forward again.
+            // It cannot run forward again.
             let refusal = session.refused(format!("SELECT workflow_rerun({id})")).await;
             assert_eq!(refusal.code(), ("55000", "WF612"));
             assert!(refusal.message.contains("has undone its completed tasks"), "{refusal:?}");

@@ -1,4 +1,4 @@
-//! Undo of called workflows: each undoes itself when its caller undoes the call.
+//! Undoing called workflows: each undoes itself when its caller undoes the call.
 
 use crate::fixture::Session;
 use crate::undo::ORDER;
@@ -150,7 +150,7 @@ async fn what_a_called_workflow_could_not_undo_is_tried_again_by_its_caller() {
         }
         session.assert_ended(id, "failed", json!(null)).await;
         assert_eq!(session.undo(id).await.as_deref(), Some("failed"));
-        // From either end, a rerun goes on with it.
+        // A rerun of either execution continues the undo.
         let child: i64 = session.value(format!("SELECT execution FROM workflow_tree({id}) WHERE depth = 1")).await;
         session.run(format!("SELECT workflow_rerun({child})")).await;
         session.work("undo:pick", json!(null)).await;

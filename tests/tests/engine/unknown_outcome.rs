@@ -56,7 +56,7 @@ async fn what_ended_without_a_known_outcome_is_undone_unless_told_otherwise() {
             }
             session.assert_ended(id, "failed", json!(null)).await;
             assert_eq!(session.undo(id).await.as_deref(), undone.then_some("done"));
-            // What has failed for sure has not been done.
+            // A task that has definitely failed was not done.
             let id = session.start().await;
             let [charge] = session.claim_named(["charge"]).await;
             session.fail(&charge, json!({"type": "declined"})).await;
@@ -87,7 +87,7 @@ async fn a_retry_that_was_never_claimed_leaves_the_outcome_of_a_timeout_unknown(
         session.work("charge", json!("p1")).await;
         session.undo_one("undo:charge", json!({"payment": "p1"})).await;
         session.assert_ended(id, "failed", json!(null)).await;
-        // After a failure it is known, and the retry does not come any more.
+        // After a failure the outcome is known, and the retry does not happen.
         session.at(0.0).await;
         let id = session.start().await;
         let [charge, other] = session.claim_named(["charge", "other"]).await;

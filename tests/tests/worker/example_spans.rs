@@ -1,5 +1,5 @@
-//! Spans of the example workers: of the one in Python as it prints them, and of the one in Node as a collector gets them
-//! over OTLP.
+//! Spans of the example workers: of the one in Python as it prints them, and of the one in Node as a collector gets
+//! them over OTLP.
 
 use crate::examples::{Process, installed, node};
 use crate::fixture::{Running, ended, until, worker};

@@ -1,5 +1,5 @@
-//! The example workers in other languages, started as a user would: they execute the tasks of a workflow, go on from
-//! where others died, and SIGTERM ends them without leaving a task behind.
+//! The example workers in other languages, started as a user would: they execute the tasks of a workflow, continue
+//! where a dead worker stopped, and end on SIGTERM without leaving a task behind.
 
 use crate::fixture::until;
 use pg_workflow_client::{Engine, RegisterActionInput, StartInput};
@@ -36,7 +36,7 @@ pub fn node() -> Command {
     command
 }
 
-/// Returns what `scripts/prepare extras` has unpacked, unless it could not be had or this run is not the one that uses it.
+/// Returns what `scripts/prepare extras` has unpacked, or `None` if that was not available or is not used by this run.
 fn extras() -> Option<PathBuf> {
     if std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15") {
         eprintln!("skipped: tested with PostgreSQL 15 only");
@@ -137,7 +137,7 @@ async fn the_go_worker_does_its_work() {
     echoes(go("go-echo")).await;
 }
 
-/// Exit status of a JVM that was asked to end, whatever it has done since.
+/// Exit status of a JVM that was asked to end, whatever it did before ending.
 const ENDED_BY_TERM: i32 = 143;
 
 /// A worker's process. It is killed if the test fails.
@@ -218,7 +218,7 @@ tasks: [{name: one, action: demo.wait, input: {seconds: 3600}}, {name: two, acti
 ";
 
 /// Work that takes longer than its lease: the task stays held, whatever happens to the connections, and is stopped when
-/// its workflow is cancelled; work that can be finished is, even when the worker is asked to end.
+/// its workflow is cancelled. Work that can be finished is finished, even if the worker is asked to end.
 async fn holds_stops_and_drains(mut command: Command) {
     with_database(async |db| {
         let input = RegisterActionInput { r#ref: "demo.wait".into(), ..Default::default() };

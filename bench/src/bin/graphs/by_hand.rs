@@ -1,16 +1,16 @@
-//! What a good engineer writes by hand: tasks that count down what they wait for.
+//! What a good engineer would write by hand: tasks with a countdown of the tasks that they wait for.
 
 use crate::Result;
 use crate::shape::Graph;
 use sqlx::{Connection, PgConnection, Row};
 
-/// How many tasks have been done.
+/// Query for the number of tasks done.
 pub const DONE: &str = "SELECT count(*) FROM node WHERE state = 2";
 
-/// Whether a task is left.
+/// Query for whether any task is left.
 pub const LEFT: &str = "SELECT EXISTS (SELECT FROM node WHERE state < 2)";
 
-/// Returns what creates the tables and fills them.
+/// Returns the SQL that creates the tables and fills them.
 pub fn prepare(graph: &Graph, executions: u32) -> String {
     let nodes: Vec<String> =
         graph.iter().enumerate().map(|(task, before)| format!("({task}, {})", before.len())).collect();
@@ -35,7 +35,7 @@ pub fn prepare(graph: &Graph, executions: u32) -> String {
     )
 }
 
-/// Reports tasks as completed, and claims as many as a batch has, in one transaction, which is repeated after a deadlock.
+/// Reports tasks as completed, and claims a batch of tasks, in one transaction, which is repeated after a deadlock.
 pub async fn turn(connection: &mut PgConnection, tasks: Vec<i64>, batch: i32) -> Result<Vec<i64>> {
     loop {
         match try_turn(connection, &tasks, batch).await {
@@ -48,7 +48,7 @@ pub async fn turn(connection: &mut PgConnection, tasks: Vec<i64>, batch: i32) ->
 async fn try_turn(connection: &mut PgConnection, tasks: &[i64], batch: i32) -> sqlx::Result<Vec<i64>> {
     let mut transaction = connection.begin().await?;
     if !tasks.is_empty() {
-        // Targets are locked in order: two that count down the same ones would block each other.
+        // Targets are locked in order: otherwise, two transactions that count down the same tasks could deadlock.
         let finish = "WITH done AS (UPDATE node SET state = 2, done_at = now(), result = '{\"note\": \"pack and send it, carefully\"}'
               WHERE id = ANY ($1) AND state = 1 RETURNING id),
             fewer AS MATERIALIZED (SELECT e.target, count(*) AS times FROM done JOIN edge e ON e.source = done.id GROUP BY 1),

@@ -1,5 +1,5 @@
-//! `make bench-graphs`: many workers on one graph, beside a countdown of dependencies written by hand on the same server.
-//! README.md explains how to read the figures.
+//! `make bench-graphs`: many workers on one graph, compared with a handwritten countdown of dependencies on the same
+//! server. README.md explains how to read the figures.
 
 mod by_hand;
 mod makespan;
@@ -38,14 +38,14 @@ type Result<T> = std::result::Result<T, Error>;
 const WORKERS: &[u32] = &[1, 2, 4, 8, 16];
 /// Numbers of tasks that a worker reports and claims at once.
 const BATCHES: &[u32] = &[1, 10, 100];
-/// Number of executions of a run, times the batch, but not more than 50 of them: that sessions begin and compile the graph is to be
-/// a small part of it.
+/// Number of executions per run, to be multiplied by the batch size; at most 50 in total. Enough that connecting and
+/// compiling the graph are a small part of a run.
 const EXECUTIONS: u32 = 5;
-/// Number of tasks that take time and are executed at once.
+/// Number of tasks with a duration that are executed at once.
 const TIMED_TASKS: u32 = 32;
-/// How many of these one worker executes.
+/// Numbers of such tasks that one worker executes at once.
 const TIMED_CONCURRENCIES: &[u32] = &[1, 8];
-/// The times of recorded instances are scaled so that an execution takes at least so many seconds.
+/// Minimum duration of an execution, in seconds, to which the times of recorded instances are scaled.
 const SCALED_SECONDS: f64 = 3.0;
 
 #[tokio::main]
@@ -98,7 +98,7 @@ async fn measure() -> Result<()> {
     Ok(())
 }
 
-/// Compares how long an execution takes, where tasks take time, with the least that any scheduler could need.
+/// Compares the duration of an execution whose tasks take time with the minimum that any scheduler could achieve.
 async fn measure_makespans(
     server: &Server,
     rounds: u32,

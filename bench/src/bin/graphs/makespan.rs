@@ -1,4 +1,5 @@
-//! Tasks that take time: how long the client's workers take for one execution, beside the least that any scheduler could need.
+//! Tasks that take time: how long the client's workers take for one execution, compared with the minimum that any
+//! scheduler could achieve.
 
 use crate::ours;
 use crate::shape::Load;
@@ -14,10 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How often the end of an execution is asked for.
+/// Interval between queries for the end of an execution.
 const GLANCE: Duration = Duration::from_millis(2);
 
-/// Returns the seconds that an execution takes at least: its longest way, or all work divided among the workers.
+/// Returns the minimum duration of an execution, in seconds: its longest path, or all work divided among the workers.
 pub fn bound(load: &Load, workers: u32) -> f64 {
     let mut ends: Vec<f64> = Vec::with_capacity(load.graph.len());
     for (task, before) in load.graph.iter().enumerate() {
@@ -28,9 +29,9 @@ pub fn bound(load: &Load, workers: u32) -> f64 {
     longest.max(load.seconds.iter().sum::<f64>() / f64::from(workers))
 }
 
-/// Returns the seconds that an execution takes, from its start to its end, with so many workers that execute up to
-/// `concurrency` tasks each. The workers have played one before, in which no task took time: they are connected and know
-/// the graph, as workers do.
+/// Returns the seconds that an execution takes, from its start to its end, with this many workers that execute up to
+/// `concurrency` tasks each. The workers have already processed one execution whose tasks took no time, so they are
+/// connected and have cached the graph, as running workers have.
 pub async fn measure(server: &Server, load: &Load, workers: u32, concurrency: u32) -> Result<f64> {
     server.sql("postgres", "DROP DATABASE IF EXISTS graphs WITH (FORCE); CREATE DATABASE graphs TEMPLATE template0")?;
     server.sql("graphs", &ours::prepare(&load.graph, 0))?;

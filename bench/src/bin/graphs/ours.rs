@@ -4,15 +4,15 @@ use crate::Result;
 use crate::shape::Graph;
 use sqlx::{PgConnection, Row};
 
-/// How many tasks have been done, if all executions have completed and all invariants hold.
+/// Query for the number of tasks done, if all executions have completed and all invariants hold.
 pub const DONE: &str = "SELECT count(*) FROM workflow.workflow_task_execution t \
     JOIN workflow.execution e ON e.part = t.part AND e.id = t.workflow_execution \
     WHERE t.status = 'completed' AND e.status = 'completed' AND NOT EXISTS (SELECT FROM workflow_check())";
 
-/// Whether an execution goes on.
+/// Query for whether an execution is still running.
 pub const LEFT: &str = "SELECT EXISTS (SELECT FROM workflow.execution WHERE status NOT IN ('completed', 'failed'))";
 
-/// Returns what defines the workflow and starts it.
+/// Returns the SQL that defines the workflow and starts it.
 pub fn prepare(graph: &Graph, executions: u32) -> String {
     let mut after = vec![Vec::new(); graph.len()];
     for (task, before) in graph.iter().enumerate() {
@@ -38,7 +38,7 @@ pub struct Held {
     lease: i64,
 }
 
-/// Reports tasks as completed, and claims as many as a batch has.
+/// Reports tasks as completed, and claims a batch of tasks.
 pub async fn turn(connection: &mut PgConnection, held: Vec<Held>, batch: i32) -> Result<Vec<Held>> {
     let (tasks, leases): (Vec<i64>, Vec<i64>) = held.into_iter().map(|held| (held.task, held.lease)).unzip();
     let sql = "SELECT task, lease_token FROM workflow_finish_and_claim('w', ARRAY(

@@ -7,10 +7,10 @@ use sqlx::{Connection, PgConnection, query_scalar};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long a worker that got nothing rests before it asks again: as long as others that wait for work in a busy loop can bear.
+/// Pause of a worker that got nothing before it asks again, so that polling does not slow down the other workers.
 const REST: Duration = Duration::from_millis(1);
 
-/// Who works.
+/// The side that is measured.
 #[derive(Debug, Clone, Copy)]
 pub enum Side {
     /// This extension.
@@ -19,7 +19,7 @@ pub enum Side {
     ByHand,
 }
 
-/// Returns how many tasks per second workers do.
+/// Returns how many tasks per second the workers process.
 pub async fn speed(
     server: &Server,
     side: Side,
@@ -68,7 +68,7 @@ async fn work(side: Side, mut connection: PgConnection, batch: i32) -> Result<()
             Side::Ours => ours = ours::turn(&mut connection, ours, batch).await?,
             Side::ByHand => by_hand = by_hand::turn(&mut connection, by_hand, batch).await?,
         }
-        // Whoever has reported asks again at once.
+        // A worker that has reported asks again at once.
         if ours.len() + by_hand.len() + reported == 0 {
             let left = match side {
                 Side::Ours => ours::LEFT,

@@ -1,4 +1,4 @@
-//! Graphs of the shapes that real workflows have, always the same ones.
+//! Graphs with the shapes of real workflows, the same ones in every run.
 
 /// For each task, those that it waits for, which have lower numbers.
 pub type Graph = Vec<Vec<usize>>;
@@ -16,7 +16,7 @@ pub struct Load {
 /// Makes a graph.
 type Shape = fn() -> Graph;
 
-/// Returns the graphs whose tasks take time: each of them 50 ms.
+/// Returns the graphs whose tasks take time: 50 ms each.
 pub fn timed() -> Vec<Load> {
     let graphs = [("wide1000", fan(1000)), ("montage", montage())];
     graphs.map(|(name, graph)| Load { name: name.to_owned(), seconds: vec![0.05; graph.len()], graph }).into()
@@ -37,7 +37,7 @@ fn fan(width: usize) -> Graph {
     graph
 }
 
-/// 20 layers of 50 tasks, each of which waits for three tasks of the layer before.
+/// 20 layers of 50 tasks, each of which waits for three tasks of the previous layer.
 fn layered() -> Graph {
     let mut numbers = Numbers(1);
     let mut graph = vec![vec![]; 50];
@@ -49,7 +49,7 @@ fn layered() -> Graph {
     graph
 }
 
-/// The steps of an image mosaic: projections, differences of neighbours, one fit, corrections, and the mosaic.
+/// The steps of an image mosaic: projections, differences between neighbors, one fit, corrections, and the mosaic.
 fn montage() -> Graph {
     const IMAGES: usize = 180;
     let mut numbers = Numbers(2);
@@ -86,7 +86,7 @@ fn random() -> Graph {
     graph
 }
 
-/// Numbers that look random.
+/// Pseudorandom numbers.
 struct Numbers(u64);
 
 impl Numbers {
@@ -95,7 +95,7 @@ impl Numbers {
         (self.0 >> 33) as usize % most
     }
 
-    /// Returns so many different numbers, from the lowest to below the end.
+    /// Returns this many different numbers, from `lowest` up to but not including `end`.
     fn distinct(&mut self, count: usize, lowest: usize, end: usize) -> Vec<usize> {
         let mut chosen = Vec::new();
         while chosen.len() < count {

@@ -21,10 +21,10 @@ pub fn read_all(folder: &Path) -> Result<Vec<Load>> {
     paths.iter().map(read).collect()
 }
 
-/// Returns one instance; none: it is not in WfFormat, or has a cycle.
+/// Returns one instance, or `None` if it is not in WfFormat or has a cycle.
 fn instance(name: String, document: &Value) -> Option<Load> {
     let workflow = document.get("workflow")?;
-    // Since version 1.5, what is to be done and what was measured are apart.
+    // Since version 1.5, specification and measurements are separate.
     let tasks = workflow.pointer("/specification/tasks").or_else(|| workflow.get("tasks"))?.as_array()?;
     let key = |task: &Value| task.get("id").or_else(|| task.get("name"))?.as_str().map(str::to_owned);
     let seconds = |task: &Value| task.get("runtimeInSeconds").or_else(|| task.get("runtime"))?.as_f64();
@@ -43,7 +43,7 @@ fn instance(name: String, document: &Value) -> Option<Load> {
         parents.dedup();
         before.push(parents);
     }
-    // Tasks get numbers in an order in which they can run.
+    // Tasks are numbered in an order in which they can run.
     let mut after = vec![Vec::new(); before.len()];
     before.iter().enumerate().for_each(|(task, parents)| parents.iter().for_each(|parent| after[*parent].push(task)));
     let mut waits: Vec<usize> = before.iter().map(Vec::len).collect();

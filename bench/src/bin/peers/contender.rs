@@ -132,7 +132,7 @@ pub fn select(only: &[String]) -> Result<Vec<&'static Contender>> {
 }
 
 impl Contender {
-    /// Whether it supports a workload of so many steps, and keys.
+    /// Whether it supports a workload with this many steps and keys.
     pub fn can_do(&self, steps: u32, keys: u32) -> bool {
         self.steps.contains(&steps) && (keys == 0 || self.limits_keys)
     }

@@ -1,9 +1,10 @@
 //! Sends commands to drivers. There are three:
 //!
 //! `prepare` creates what the system needs in the database of DATABASE_URL. `enqueue JOBS STEPS [KEYS]` enqueues jobs,
-//! in turn of one key after the other if there are keys, and answers how many and how many seconds that took, excluding
-//! connecting. `work [KEYS]` is a worker: when it is ready, it says `ready`; a line on its standard input starts it; at
-//! the end of the input it stops in an orderly way and answers how many steps it has done. Answers are lines of JSON.
+//! for one key after the other in turn if there are keys, and prints how many it enqueued and how many seconds that
+//! took, excluding connecting. `work [KEYS]` is a worker: when it is ready, it says `ready`; a line on its standard
+//! input starts it; at the end of the input it stops in an orderly way and answers how many steps it has done. Answers
+//! are lines of JSON.
 
 use crate::contender::Contender;
 use crate::install::Tools;
@@ -67,7 +68,7 @@ impl Driver<'_> {
     }
 }
 
-/// A worker of a system, in a process of its own.
+/// A worker of a system, in a separate process.
 pub struct Worker<'a>(Process<'a>);
 
 impl Worker<'_> {

@@ -46,7 +46,7 @@ const KEYS: u32 = 100;
 struct Workload {
     jobs: u32,
     steps: u32,
-    /// Number of keys among which the jobs are divided; of each key, one job may run at once. 0: no keys.
+    /// Number of keys among which the jobs are divided; for each key, one job may run at once. 0 means no keys.
     keys: u32,
 }
 

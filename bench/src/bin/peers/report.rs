@@ -34,7 +34,7 @@ pub struct Row {
     language: Language,
     jobs: u32,
     steps: u32,
-    /// Number of keys of which one job each runs at once; 0 without keys.
+    /// Number of keys, for each of which one job runs at once; 0 without keys.
     keys: u32,
     /// Jobs or workflows enqueued per second.
     put_in: Spread,

@@ -127,8 +127,8 @@ async fn done(observer: &mut PgConnection, contender: &Contender) -> Result<Opti
     Ok(Some(done.unsigned_abs()))
 }
 
-/// Returns our own workflows: those of `make bench`, the one for jobs that are enqueued together, and the one of which
-/// one per key runs at once.
+/// Returns our own workflows: those of `make bench`, the one for jobs that are enqueued together, and the one that runs
+/// one task per key at once.
 fn definitions(ours: &Contender) -> String {
     let mut sql = "CREATE EXTENSION pg_workflow; SELECT ref FROM workflow_register_action('bench.step');\n".to_owned();
     let linear = ours.steps.iter().map(|steps| linear(&format!("linear{steps}"), *steps));

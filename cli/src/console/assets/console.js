@@ -1,17 +1,17 @@
-// What the pages do by themselves: look for changes, zoom graphs, show how long ago something was, ask before harm.
+// What scripts add to pages: looking for changes, zooming graphs, showing how long ago something was, asking before doing harm.
 // Every page works without it.
 "use strict";
 {
   let live = document.getElementById("live");
   const away = document.getElementById("away");
   const refresh = Number(document.body.dataset.refresh || 0);
-  // A form was refused, and the page that it is on is shown in answer: its own address is that of the page.
+  // A form was refused, and the answer shows the page that contains it: restore the address of that page.
   if (live && live.dataset.address) {
     history.replaceState(null, "", live.dataset.address);
     live.querySelector("[data-refused]")?.scrollIntoView({ block: "center" });
   }
 
-  // Times as people say them.
+  // Times in words.
   const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
   const ago = (date) => {
     const seconds = (date - Date.now()) / 1000;
@@ -29,7 +29,7 @@
     }
   };
 
-  // Graphs: what is seen of each is kept when it is drawn anew.
+  // Graphs: the visible part of each is kept when it is redrawn.
   const views = new Map();
   const graphs = (root) => {
     for (const [place, graph] of [...root.querySelectorAll("[data-graph]")].entries()) {
@@ -80,11 +80,11 @@
     }
   };
 
-  // Somebody is typing or choosing there: it is not replaced under their hands.
+  // Somebody is typing or choosing there: don't replace it in the meantime.
   let pressed = false;
   document.addEventListener("pointerdown", () => { pressed = true; });
   for (const kind of ["pointerup", "pointercancel"]) document.addEventListener(kind, () => setTimeout(() => { pressed = false; }, 100));
-  // What somebody has typed or chosen, and not sent.
+  // Input that has not been sent yet.
   const changed = (field) => field.type === "checkbox" || field.type === "radio" ? field.checked !== field.defaultChecked
     : field.matches("select") ? [...field.options].some((o) => o.defaultSelected) ? [...field.options].some((o) => o.selected !== o.defaultSelected) : field.selectedIndex > 0
       : field.type !== "hidden" && field.value !== field.defaultValue;
@@ -137,7 +137,7 @@
     let skipped = false;
     if (parts.map((p) => p.id).join() !== known.map((p) => p.id).join()) {
       if (busy(live)) return;
-      // In place: loaded again, the page would not tell any more what has just been done.
+      // In place: if the page were reloaded, it would no longer show the result of the last action.
       const all = live.cloneNode(false);
       all.append(...next.childNodes);
       replace(live, all);
@@ -159,7 +159,7 @@
   if (refresh && live && !live.querySelector("[data-draft]")) setTimeout(loop, refresh);
   setInterval(() => times(document), 1000);
 
-  // A draft is judged while it is written.
+  // A draft is checked while it is being written.
   const draft = document.querySelector("[data-draft]");
   if (draft) {
     const form = draft.closest("form");
@@ -172,7 +172,7 @@
       if (!answer.ok) return;
       const next = document.createElement("div");
       next.innerHTML = await answer.text();
-      // Answers may come in another order.
+      // Answers may arrive in a different order.
       if (mine !== asked) return;
       const verdict = next.querySelector("#verdict");
       document.getElementById("verdict").replaceWith(verdict);
@@ -185,7 +185,7 @@
     });
   }
 
-  // What is asked names what the form says.
+  // The question contains the values of the form.
   const question = (button) => button.dataset.confirm.replace(/ ?\{(\w+)\}/g, (_, name) => {
     const value = button.form.elements[name].value.trim();
     return value && ` ${value}`;

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION workflow_router.raise(state text, message text, detail text, hint text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- Citus has no code for a connection that is lost during a call.
+  -- Citus does not set a code if a connection is lost during a call.
   IF message LIKE 'server closed the connection unexpectedly%' THEN
     state := '08006';
   END IF;

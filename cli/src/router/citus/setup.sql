@@ -1,13 +1,13 @@
 DO $do$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus') THEN
-    RAISE EXCEPTION 'this database has no Citus' USING HINT = 'run this on the coordinator of a Citus cluster whose nodes are the servers';
+    RAISE EXCEPTION 'Citus is not installed in this database' USING HINT = 'Run this on the coordinator of a Citus cluster whose nodes are the servers.';
   ELSIF (SELECT l.groupid FROM pg_catalog.pg_dist_local_group AS l) <> 0 THEN
-    RAISE EXCEPTION 'this is not the coordinator of its Citus cluster' USING HINT = 'run this on the coordinator';
+    RAISE EXCEPTION 'this is not the coordinator of its Citus cluster' USING HINT = 'Run this on the coordinator.';
   END IF;
 END $do$;
 
--- Functions of nodes that another version has left, with the table that they follow.
+-- Drops the functions on nodes that another version has left, along with the table that they follow.
 CREATE OR REPLACE FUNCTION pg_temp.drop_other_nodes(wanted text) RETURNS void LANGUAGE plpgsql AS $do$
 BEGIN
   IF pg_catalog.to_regnamespace('workflow_node') IS NOT NULL
@@ -19,7 +19,7 @@ BEGIN
   END IF;
 END $do$;
 
--- The table has one shard on each node. It stays empty: it says which number leads where.
+-- Creates a table with one shard on each node. It stays empty: its shards determine which number leads to which node.
 CREATE OR REPLACE FUNCTION pg_temp.create_place() RETURNS void LANGUAGE plpgsql AS $do$
 BEGIN
   IF pg_catalog.to_regclass('workflow_node.place') IS NOT NULL THEN
@@ -35,7 +35,7 @@ BEGIN
   SET LOCAL citus.enable_ddl_propagation = off;
 END $do$;
 
--- Lets Citus delegate the functions that are new.
+-- Lets Citus delegate the new functions.
 CREATE OR REPLACE FUNCTION pg_temp.distribute() RETURNS void LANGUAGE plpgsql AS $do$
 DECLARE
   function record;
@@ -57,7 +57,7 @@ BEGIN
   SET LOCAL citus.enable_ddl_propagation = off;
 END $do$;
 
--- A number that leads to the node of a server, from which the node's number can be read.
+-- Returns a number that leads to the node of a server, and that contains the node's number.
 CREATE OR REPLACE FUNCTION pg_temp.number_of(node int, server text) RETURNS int LANGUAGE plpgsql AS $do$
 DECLARE
   number int;
@@ -68,7 +68,7 @@ DECLARE
 BEGIN
   IF places = '{}' THEN
     RAISE EXCEPTION 'no node of this Citus cluster is %', server
-      USING DETAIL = format('no node that may have shards has pg_workflow.node = %s', node), HINT = 'add it with citus_add_node, or set pg_workflow.node there';
+      USING DETAIL = format('No node that may have shards has pg_workflow.node = %s.', node), HINT = 'Add it with citus_add_node, or set pg_workflow.node there.';
   END IF;
   SELECT c.number INTO number FROM pg_catalog.generate_series(node, node + 256 * 100000, 256) AS c (number)
   WHERE pg_catalog.get_shard_id_for_distribution_column('workflow_node.place', c.number) = ANY (places) LIMIT 1;

@@ -1,4 +1,4 @@
-//! Bodies of functions that callers know.
+//! Bodies of the public functions.
 
 use super::literal;
 use crate::ending::Failure;
@@ -9,14 +9,14 @@ pub struct Body<'f> {
     pub function: &'f Function,
 }
 
-/// Keeps the parts of an error.
+/// Saves the parts of an error in variables.
 const DIAGNOSE: &str = "GET STACKED DIAGNOSTICS error_state = RETURNED_SQLSTATE, error_message = MESSAGE_TEXT, \
      error_detail = PG_EXCEPTION_DETAIL, error_hint = PG_EXCEPTION_HINT;";
 const ERROR: &str = "error_state, error_message, error_detail, error_hint";
 const DECLARE: &str = "error_state text; error_message text; error_detail text; error_hint text;";
 
 impl Body<'_> {
-    /// Returns the body that a route asks for.
+    /// Returns the body for a route.
     pub fn of(&self, route: &Route) -> Result<String, Failure> {
         Ok(match route {
             Route::Id(argument) => {
@@ -27,7 +27,8 @@ impl Body<'_> {
                 self.somewhere(&part, "server_of(of_part)", Some("of_part"))
             }
             Route::At(expression) => self.somewhere(&self.numbered(expression), "server_at(of_part)", None),
-            // A server from which it has moved would say that there is none.
+            // The servers are asked, because a server that the part has left would answer that there is no such
+            // schedule.
             Route::Name => {
                 let part = format!("workflow_router.schedule_part(${})", self.place("name")?);
                 self.somewhere(&part, "server_at(of_part)", None)
@@ -41,20 +42,20 @@ impl Body<'_> {
             Route::Each(combine) => self.each(*combine),
             Route::Split { arrays, field, moved } => self.split(arrays, field.as_deref(), moved)?,
             Route::None(reason) => format!(
-                "BEGIN\n  PERFORM workflow_router.refuse({}, {}, 'call it on a server');\nEND",
+                "BEGIN\n  PERFORM workflow_router.refuse({}, {}, 'Call it on a server.');\nEND",
                 literal(&format!("WF611: {} is not available through a router", self.function.name)),
-                literal(reason)
+                literal(&(reason[..1].to_uppercase() + &reason[1..] + "."))
             ),
             Route::Written { .. } => return Err(Failure::refused(format!("{} has no body", self.function.name))),
         })
     }
 
-    /// Returns what stands before the END of a block whose errors are only to be given their own form back.
+    /// Returns the exception handler of a block that only restores the original form of errors.
     pub fn pass_on() -> String {
         format!("EXCEPTION WHEN OTHERS THEN\n  {DIAGNOSE}\n  PERFORM workflow_router.raise({ERROR});")
     }
 
-    /// Returns SQL written by hand in which the blocks that keep errors have been written out.
+    /// Returns handwritten SQL with its placeholders for error handling filled in.
     pub fn spelled_out(sql: &str) -> String {
         sql.replace("{declare}", DECLARE).replace("{diagnose}", DIAGNOSE).replace("{error}", ERROR)
     }
@@ -64,7 +65,7 @@ impl Body<'_> {
         place.ok_or_else(|| Failure::refused(format!("{} has no argument {argument}", self.function.name)))
     }
 
-    /// Returns an expression in which arguments stand by their numbers.
+    /// Returns an expression with the names of arguments replaced by their numbers.
     fn numbered(&self, expression: &str) -> String {
         let mut numbered = String::new();
         let mut word = String::new();
@@ -83,7 +84,8 @@ impl Body<'_> {
         numbered.trim_end().to_owned()
     }
 
-    /// Returns what is passed on: the server, if there is one, and the arguments, of which part may be replaced.
+    /// Returns the arguments to pass on: the server, if given, and those of the call, with the argument `part` replaced
+    /// if given.
     fn passed(&self, server: Option<&str>, part: Option<&str>) -> String {
         let arguments = self.function.inputs.iter().enumerate().map(|(place, input)| match part {
             Some(part) if input.name == "part" => part.to_owned(),
@@ -92,7 +94,7 @@ impl Body<'_> {
         server.map(str::to_owned).into_iter().chain(arguments).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the statement that returns what a call returns.
+    /// Returns the statement that returns the result of a call.
     fn returned(&self, call: &str) -> String {
         match (self.function.is_set, self.function.result.as_str()) {
             (true, _) => format!("RETURN QUERY SELECT r.* FROM {call} AS r; RETURN;"),
@@ -101,7 +103,7 @@ impl Body<'_> {
         }
     }
 
-    /// On the server of a part, wherever that has moved.
+    /// Returns a body that makes the call on the server of a part, even if the part moves.
     fn somewhere(&self, part: &str, server: &str, passed: Option<&str>) -> String {
         let passed = self.passed(Some("on_server"), passed);
         let call = format!("workflow_router.{}({passed})", self.function.name);
@@ -114,7 +116,7 @@ impl Body<'_> {
         )
     }
 
-    /// A statement whose errors are raised as the servers raise them.
+    /// Returns a body with one statement, whose errors are raised as the servers raised them.
     pub fn guarded(statement: &str) -> String {
         format!("DECLARE\n  {DECLARE}\nBEGIN\n  {statement}\n{{pass_on}}\nEND")
     }
@@ -135,8 +137,8 @@ impl Body<'_> {
     fn front(&self, order: &str) -> Result<String, Failure> {
         let (limit, after) = (self.place("max_rows")?, self.place("after")?);
         let refusal = format!(
-            "PERFORM workflow_router.refuse('WF613: after is not available through a router', format('after is %s', ${after}), \
-             'pass a larger max_rows, or call {} on each server', '22023');",
+            "PERFORM workflow_router.refuse('WF613: after is not available through a router', format('The value of after is %s.', ${after}), \
+             'Pass a larger max_rows, or call {} on each server.', '22023');",
             self.function.name
         );
         Ok(Body::guarded(&format!(
@@ -155,12 +157,13 @@ impl Body<'_> {
             Combine::Sum => format!("RETURN (SELECT sum(r)::{} FROM {everywhere} AS r);", self.function.result),
             Combine::Max => format!("RETURN (SELECT max(r) FROM {everywhere} AS r);"),
             Combine::Any => format!("RETURN (SELECT bool_or(r) FROM {everywhere} AS r);"),
-            // PL/Proxy returns the rows in the order of the servers.
+            // PL/Proxy returns the rows in server order.
             Combine::First => format!("RETURN (SELECT r FROM {everywhere} AS r LIMIT 1);"),
         })
     }
 
-    /// Splits arrays by server, puts the answers in order again, and sends once more what has moved.
+    /// Returns a body that splits arrays by server, restores the order of the answers, and resends the elements whose
+    /// parts have moved.
     fn split(&self, arrays: &[String], field: Option<&str>, moved: &(String, String)) -> Result<String, Failure> {
         let name = &self.function.name;
         let places: Vec<usize> = arrays.iter().map(|array| self.place(array)).collect::<Result<_, _>>()?;
@@ -182,7 +185,7 @@ impl Body<'_> {
             .returned(&format!("workflow_router.{name}({})", self.passed(Some("workflow_router.publisher()"), None)));
         Ok(Body::guarded(&format!(
             "\
--- Nothing to do, or for a server to refuse.
+-- Either there is nothing to do, or a server refuses the call.
   IF coalesce(cardinality(${first}), 0) = 0 OR array_ndims(${first}) > 1{unequal} THEN
     {whole}
   END IF;
@@ -217,8 +220,8 @@ impl Body<'_> {
         ))
     }
 
-    /// Returns how arrays are declared, when they are not as long as the first, how they are filled, and how those elements are
-    /// chosen that are sent again.
+    /// Returns SQL that declares the arrays, tests whether their lengths differ from the first one's, fills in missing
+    /// ones, and selects the elements to resend.
     fn arrays(&self, places: &[usize]) -> (String, String, String, String) {
         let (mut declared, mut unequal, mut filled, mut chosen) =
             (String::new(), String::new(), String::new(), String::new());
@@ -250,7 +253,7 @@ impl Body<'_> {
     }
 }
 
-/// Returns the columns of an order as columns of r.
+/// Returns the columns of an ordering, qualified with `r`.
 fn columns(order: &str) -> String {
     order.split(", ").map(|column| format!("r.{column}")).collect::<Vec<_>>().join(", ")
 }

@@ -28,7 +28,7 @@ BEGIN
   FOR one IN SELECT s.number FROM workflow_router.server AS s ORDER BY s.number LOOP
     BEGIN
       parts := workflow_router.workflow_find_parts(one);
-      -- Rows that another session is correcting are left to it.
+      -- Skips rows that another session is correcting.
       UPDATE workflow_router.part AS p SET server = one
       FROM (
         SELECT m.part FROM workflow_router.part AS m
@@ -37,7 +37,7 @@ BEGIN
         WHERE m.server <> one FOR UPDATE OF m SKIP LOCKED) AS moved
       WHERE p.part = moved.part;
     EXCEPTION WHEN OTHERS THEN
-      -- Away; or a transaction that may not write, or has an old snapshot: then the map stays as it is.
+      -- The server is away, or the transaction is read-only or has an old snapshot: the map stays as it is.
       NULL;
     END;
   END LOOP;
@@ -58,7 +58,7 @@ BEGIN
       END IF;
     EXCEPTION WHEN OTHERS THEN
       trouble := SQLERRM;
-      RAISE WARNING 'server % is passed over: %', one, trouble;
+      RAISE WARNING 'skipping server %: %', one, trouble;
     END;
   END LOOP;
   RETURN NULL;
@@ -72,7 +72,7 @@ DECLARE
   one int;
 BEGIN
   SELECT p.server INTO one FROM workflow_router.part AS p WHERE p.part = server_of.part;
-  -- What is no part is for a server to refuse.
+  -- If this is not a valid part, a server refuses it.
   RETURN coalesce(one, workflow_router.publisher());
 END $$;
 COMMENT ON FUNCTION workflow_router.server_of(int) IS 'Returns the server that has a part, as far as the map says.';
@@ -107,7 +107,7 @@ BEGIN
       IF found IS NOT NULL THEN
         RETURN found;
       END IF;
-      -- It is on its way: neither end has it.
+      -- The part is being moved: neither server has it.
       PERFORM pg_sleep(0.02);
     END LOOP;
   END IF;
@@ -119,7 +119,7 @@ COMMENT ON FUNCTION workflow_router.after_error(timestamptz, int, int, text, tex
 CREATE OR REPLACE FUNCTION workflow_router.note_away(server int, message text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RAISE WARNING 'server % is passed over: %', server, message;
+  RAISE WARNING 'skipping server %: %', server, message;
   PERFORM set_config(format('workflow_router.away_%s', server), (extract(epoch FROM clock_timestamp()) + 5)::text, false);
 END $$;
 COMMENT ON FUNCTION workflow_router.note_away(int, text) IS 'Lets this session leave out a server for five seconds, so that it does not wait for one that is away at each call.';
@@ -146,7 +146,7 @@ CREATE OR REPLACE FUNCTION workflow_router.parts_of(server int, parts int[]) RET
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF parts IS NULL OR parts = '{}' OR EXISTS (SELECT FROM unnest(parts) AS p (part) WHERE p.part BETWEEN 0 AND 1023 IS NOT TRUE) THEN
-    -- Everywhere, or for a server to refuse.
+    -- Either all parts are meant, or a server refuses the call.
     RETURN parts;
   END IF;
   RETURN nullif(ARRAY(SELECT p.part FROM unnest(parts) AS p (part) JOIN workflow_router.part AS m ON m.part = p.part WHERE m.server = parts_of.server), '{}');
@@ -177,7 +177,7 @@ BEGIN
       OR p.pronamespace = 'workflow_router'::regnamespace AND p.proname IN (a.name || '_everywhere', a.name || '_split')
     WHERE p.pronamespace IN ('pg_catalog'::regnamespace, 'workflow_router'::regnamespace) AND a.level = ANY (contained)
     UNION ALL
-    -- What those are made of. Revoking one level leaves them, as others need them too: they do nothing by themselves.
+    -- Internal functions that these call. Revoking a level keeps them, because other levels need them too; by themselves they do nothing.
     SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure) FROM pg_proc AS p
     WHERE granted AND p.pronamespace = 'workflow_router'::regnamespace AND p.proname NOT LIKE 'workflow\_%' AND p.proname NOT LIKE 'view\_%' AND p.proname <> 'set_level'
     UNION ALL

@@ -1,11 +1,11 @@
 DO $do$
 BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_workflow') THEN
-    RAISE EXCEPTION 'this database has the extension pg_workflow itself' USING HINT = 'a router is a database of its own, without the extension';
+    RAISE EXCEPTION 'the extension pg_workflow is installed in this database' USING HINT = 'Create the router in a separate database, without the extension.';
   ELSIF pg_catalog.to_regnamespace('workflow') IS NOT NULL AND pg_catalog.to_regnamespace('workflow_router') IS NULL THEN
-    RAISE EXCEPTION 'this database has a schema workflow that is not a router''s' USING HINT = 'give the router a database of its own';
+    RAISE EXCEPTION 'this database has a schema workflow that is not a router''s' USING HINT = 'Create the router in a separate database.';
   ELSIF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
-    RAISE EXCEPTION 'this database is not in UTF8' USING HINT = 'create the router''s with ENCODING ''UTF8'' TEMPLATE template0';
+    RAISE EXCEPTION 'the encoding of this database is not UTF8' USING HINT = 'Create the router''s database with ENCODING ''UTF8'' TEMPLATE template0.';
   END IF;
 END $do$;
 
@@ -41,7 +41,8 @@ CREATE TABLE IF NOT EXISTS workflow_router.version (
 );
 COMMENT ON TABLE workflow_router.version IS 'What this router was generated from.';
 
--- What another version of the API has left: its functions may have other types. Whatever of somebody else depends on them is said.
+-- Drops the objects of another version of the API, whose functions may have other types. If anything else depends on them, this fails
+-- with an error that names it.
 CREATE OR REPLACE FUNCTION pg_temp.drop_other_api(wanted text) RETURNS void LANGUAGE plpgsql AS $do$
 DECLARE
   statement text;

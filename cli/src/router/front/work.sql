@@ -38,10 +38,10 @@ BEGIN
       IF workflow_router.is_away(error_state, error_message) THEN
         PERFORM workflow_router.note_away(one, error_message);
       ELSIF workflow_router.has_moved(error_message) THEN
-        -- A part that was asked for has moved: the next claim finds it.
+        -- A requested part has moved: the next claim finds it.
         moved := true;
       ELSIF got > 0 OR besides IS NOT NULL THEN
-        -- What has been claimed must not be lost.
+        -- Tasks that have been claimed must not be lost.
         RAISE WARNING '%', error_message;
       ELSE
         PERFORM workflow_router.raise({error});

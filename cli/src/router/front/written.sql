@@ -9,7 +9,7 @@ BEGIN
 END
 --: workflow_announce_idle
 BEGIN
-  -- No notification comes through a router, so whoever is idle looks again soon.
+  -- Notifications do not pass through a router, so idle workers poll again soon.
   RETURN CASE WHEN $1 = '{}' THEN NULL ELSE interval '200 milliseconds' END;
 END
 --: workflow_start_many
@@ -25,7 +25,7 @@ DECLARE
 BEGIN
   IF coalesce(cardinality($2), 0) = 0 OR array_ndims($2) > 1 OR cardinality($3) <> cardinality($2) OR cardinality($7) <> cardinality($2)
     OR cardinality($8) <> cardinality($2) OR array_ndims($3) > 1 OR array_ndims($7) > 1 OR array_ndims($8) > 1 OR cardinality($2) > 10000 THEN
-    -- Nothing to start, or for a server to refuse.
+    -- Either there is nothing to start, or a server refuses the call.
     BEGIN
       RETURN QUERY SELECT r.* FROM workflow_router.workflow_start_many(workflow_router.server_of(anywhere), $1, $2, $3, $4, $5, anywhere, $7, $8) AS r;
       RETURN;
@@ -68,15 +68,15 @@ DECLARE
   one int;
   {declare}
 BEGIN
-  -- Whoever schedules the same name at the same moment has to see this one.
+  -- A concurrent call with the same name has to see this schedule.
   PERFORM pg_advisory_xact_lock(hashtextextended($1, 0));
-  -- One that exists is replaced where it is: there must not be two of a name.
+  -- An existing schedule is replaced where it is: there must not be two with the same name.
   old := workflow_router.schedule_part($1);
   home := coalesce($10, old, pg_catalog.workflow_part($1));
   one := workflow_router.server_at(home);
   IF old IS NOT NULL AND workflow_router.server_at(old) <> one THEN
-    PERFORM workflow_router.refuse('WF611: the schedule exists on another server', format('it is in part %s, which is not on the server of part %s', old, home),
-      'omit part, or delete the schedule with workflow_unschedule first');
+    PERFORM workflow_router.refuse('WF611: the schedule exists on another server', format('It is in part %s, which is not on the server of part %s.', old, home),
+      'Omit part, or delete the schedule with workflow_unschedule first.');
   END IF;
   LOOP
     BEGIN
@@ -108,7 +108,8 @@ BEGIN
     servers := ARRAY(SELECT DISTINCT coalesce(m.server, workflow_router.publisher()) FROM unnest($2) AS o
       LEFT JOIN workflow_router.part AS m ON m.part = o.task >> 48);
   END IF;
-  -- One server has all of them, as a rule. It hands over what follows, but not always: the tasks of others have to get their turn.
+  -- Usually one server has all of them, and also hands over the tasks that follow. From time to time this session claims on any server
+  -- instead, so that the tasks of other servers get their turn.
   IF $2 IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND NOT workflow_router.looks_around() THEN
     one := coalesce(servers[1], workflow_router.publisher());
     BEGIN
@@ -134,7 +135,7 @@ BEGIN
     ELSE
       RETURN QUERY SELECT r.* FROM unnest(rows) AS r;
     END IF;
-    -- It had less than was asked for, so others are asked.
+    -- The server had fewer tasks than requested, so the others are asked.
     IF cardinality(rows) - cardinality($2) < $3 THEN
       RETURN QUERY
       SELECT c.task, c.lease_token, 'claimed', NULL::text, NULL::text, c.execution, c.task_name, c.task_index, c.action, c.input, c.attempt,
@@ -156,7 +157,7 @@ BEGIN
       IF coalesce(cardinality($2), 0) = 0 THEN
         RAISE;
       END IF;
-      -- What has been reported is answered.
+      -- The reports must still be answered.
       RAISE WARNING '%', SQLERRM;
     END;
   END IF;
@@ -172,7 +173,7 @@ DECLARE
   {declare}
 BEGIN
   IF jsonb_typeof($1) IS DISTINCT FROM 'array' OR jsonb_array_length($1) NOT BETWEEN 1 AND 10000 THEN
-    -- For a server to refuse, or nothing to do.
+    -- Either a server refuses the call, or there is nothing to do.
     RETURN workflow_router.finish_json_on(workflow_router.publisher(), $1);
   END IF;
   open := ARRAY(SELECT generate_series(1, jsonb_array_length($1)));
@@ -272,7 +273,7 @@ RETURN QUERY
 WITH found AS MATERIALIZED (
   SELECT r, split_part(r.cursor, ':', 1)::bigint AS created_place, split_part(r.cursor, ':', 2)::bigint AS id_place
   FROM workflow_router.workflow_search_everywhere($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS r),
--- How far the server has got that has got least far: beyond it, rows of that server may be missing.
+-- The position reached by the server that has searched least far: beyond it, rows of that server may be missing.
 reached AS (SELECT f.created_place, f.id_place FROM found AS f WHERE (f.r).execution IS NULL ORDER BY f.created_place DESC, f.id_place DESC LIMIT 1)
 SELECT (f.r).* FROM found AS f LEFT JOIN reached AS n ON true
 WHERE n.id_place IS NULL OR (f.created_place, f.id_place) >= (n.created_place, n.id_place)

@@ -11,7 +11,7 @@ BEGIN
   ELSIF away IS NOT NULL THEN
     state := '08006';
     message := format('the server could not be reached: %s', rtrim(away, E'\n'));
-    hint := 'whether the call was carried out is unknown: repeat it when the server is back';
+    hint := 'It is unknown whether the call was executed. Repeat it when the server is available again.';
   END IF;
   PERFORM workflow_router.refuse(message, detail, hint, state);
 END $$;

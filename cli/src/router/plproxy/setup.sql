@@ -1,6 +1,6 @@
 CREATE EXTENSION IF NOT EXISTS plproxy;
 
--- Makes a cluster of PL/Proxy, or gives it other options; user mappings stay.
+-- Creates a cluster of PL/Proxy, or changes its options; user mappings are kept.
 CREATE OR REPLACE FUNCTION pg_temp.set_cluster(cluster name, connections text[], settings jsonb) RETURNS void LANGUAGE plpgsql AS $do$
 DECLARE
   wanted jsonb := settings || (SELECT jsonb_object_agg(format('p%s', c.place - 1), c.connection) FROM unnest(connections) WITH ORDINALITY AS c (connection, place));
@@ -20,7 +20,7 @@ BEGIN
       EXECUTE format('ALTER SERVER %I OPTIONS (%s)', cluster, changes);
     END IF;
   END IF;
-  -- Everybody is himself at the servers: who may do what is decided there, and by EXECUTE here.
+  -- Users connect to the servers as themselves: the servers, and EXECUTE privileges here, decide what they may do.
   IF NOT EXISTS (SELECT FROM pg_user_mappings AS m WHERE m.srvname = cluster AND m.umuser = 0) THEN
     EXECUTE format('CREATE USER MAPPING FOR PUBLIC SERVER %I', cluster);
   END IF;

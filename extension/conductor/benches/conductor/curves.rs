@@ -16,7 +16,8 @@ const CURVES: [(&str, &str, bool); 8] = [
     ("remember_values", "the same, if each has published a value", false),
 ];
 const COLOURS: [&str; 8] = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b", "#ff7f0e", "#17becf", "#7f7f7f"];
-/// Anything that grows more is only in the table: next to it, all other lines would look like one.
+/// Maximum multiple in the plot. Curves that grow more are only in the table, because all other lines would look like
+/// one beside them.
 const MOST_PLOTTED: f64 = 12.0;
 
 /// Sizes, and the cost of an event at each, as multiples of the first.
@@ -67,7 +68,7 @@ fn points(group: &Path, each: bool) -> Points {
     found.into_iter().map(|(size, time)| (size, time / first)).collect()
 }
 
-/// Draws sizes to the right, on a logarithmic scale, and multiples upwards.
+/// Draws sizes on a logarithmic horizontal axis, and multiples on the vertical axis.
 fn plot(curves: &[(&str, Points)]) -> String {
     let most = curves.iter().flat_map(|(_, points)| points).map(|point| point.1).fold(2.0, f64::max).ceil();
     let x = |size: f64| 50.0 + size.log10() * 130.0;

@@ -188,8 +188,8 @@ fn before_the_last(graph: &Graph, tasks: usize) -> (Execution, Facts) {
     (execution, facts)
 }
 
-/// Measures serializing and deserializing what is remembered between events: of a join that all but one task have
-/// arrived at, and of one whose tasks have each published a value.
+/// Measures serializing and deserializing the state between events: with a join at which all but one task have arrived,
+/// and with one whose tasks have each published a value.
 fn memories(criterion: &mut Criterion) {
     for (name, publish) in [("remember", ""), ("remember_values", ", publish: [{n: '{{ result() }}'}]")] {
         let mut group = criterion.benchmark_group(name);

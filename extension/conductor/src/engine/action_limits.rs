@@ -1,4 +1,4 @@
-//! The limits that all tasks of an action are under.
+//! The limits that apply to all tasks of an action.
 
 use crate::engine::ready::limit_key;
 use crate::expression::{Data, ExpressionError, Programs, Rendering, Sources};

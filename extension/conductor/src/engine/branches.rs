@@ -299,7 +299,8 @@ impl Conductor<'_> {
         Some(Context::new())
     }
 
-    /// Adds what the only branch sees and publishes to the change that everybody sees, as if the variables were rewritten.
+    /// Adds what the only branch sees and publishes to the change that everybody sees, as if the variables were
+    /// rewritten.
     fn settle(&mut self, context: &[u32], changes: &Changes) -> Option<Context> {
         let replaced = self.replaced(self.execution.state.trunk, changes)?;
         let trunk = self.execution.state.trunk.unwrap_or_else(|| self.new_change());

@@ -1,5 +1,5 @@
-//! What the conductor wants written: the changes collected over all events of one execution in a batch, which are
-//! written with one statement per kind.
+//! Changes to be written: collected over all events of one execution in a batch, and written with one statement per
+//! kind.
 
 use crate::engine::branches::NewEntry;
 use crate::engine::cause::Cause;

@@ -334,8 +334,8 @@ impl<'a> Conductor<'a> {
             });
             match bounded {
                 Ok(value) => drop(output.insert(name.clone(), value)),
-                // Keep what was rendered so far: it may be needed to see why rendering failed. After a failure, an output
-                // may well lack what it needs.
+                // Keep what was rendered so far: it may be needed to see why rendering failed. After a failure, an
+                // output may well lack what it needs.
                 Err(cause) => {
                     if status == Status::Completed {
                         status = Status::Failed;
@@ -401,8 +401,8 @@ impl<'a> Conductor<'a> {
         Some(Cause::rule(Code::INVALID_OUTPUT, None, message))
     }
 
-    /// Fails the workflow: running tasks may finish, tasks that close it still run, and nothing new starts on the ways
-    /// forward. If the workflow has already stopped, this only adds a cause.
+    /// Fails the workflow: running tasks may finish, tasks that close it still run, and nothing new starts on the
+    /// forward paths. If the workflow has already stopped, this only adds a cause.
     pub(crate) fn fail(&mut self, cause: Cause) {
         self.changes.causes.push(cause);
         if let Some(verdict @ Status::Completed) = &mut self.execution.state.verdict {

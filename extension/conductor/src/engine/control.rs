@@ -1,4 +1,4 @@
-//! What people do to an execution: pause, resume, cancel, time out, resolve.
+//! Operations on an execution: pause, resume, cancel, time out, resolve.
 
 use crate::code::Code;
 use crate::engine::branches;
@@ -101,7 +101,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// Settles a task that has failed unhandled, in an execution that has not ended, with a given outcome.
+    /// Settles a task whose failure was not handled, in an execution that has not ended, with a given outcome.
     /// `is_numbered` says whether it can be undone already, because it was unknown whether it was done. Returns the
     /// error that this causes, if any.
     pub fn resolve(&mut self, reported: &Reported, outcome: TaskOutcome, is_numbered: bool) -> Option<Cause> {

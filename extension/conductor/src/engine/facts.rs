@@ -31,8 +31,8 @@ pub struct Facts {
     pub variables: Option<Data>,
     /// What branches have published on top of the variables.
     pub changes: Arc<KnownChanges>,
-    /// Ended tasks by name, the newest of each name, as [`TaskOutcome::value`] gives them; undefined for one that was looked
-    /// up and has not ended.
+    /// Ended tasks by name, the newest of each name, as [`TaskOutcome::value`] gives them; undefined for one that was
+    /// looked up and has not ended.
     pub tasks: EndedTasks,
     /// Whether `tasks` holds all ended tasks, so that a name that is not in it has not ended.
     pub all_tasks: bool,

@@ -314,7 +314,8 @@ impl Conductor<'_> {
         self.work.push_back(Work::Ended(Box::new(ended)));
     }
 
-    /// Returns seconds from a number or a template, at most as many as a definition may say; zero or less counts as none.
+    /// Returns seconds from a number or a template, at most as many as a definition may say; zero or less counts as
+    /// none.
     pub(crate) fn seconds(
         &self,
         rendering: &Option<Rendering>,

@@ -81,7 +81,7 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    /// Forgets the failures of tasks that can be reached from those that run again: their new outcomes count. Ways end
+    /// Forgets the failures of tasks that can be reached from those that run again: their new outcomes count. Paths end
     /// at joins that have fired, because these do not fire again.
     fn forget_failures_after(&mut self, tasks: &[&Rerun], staged: &[Staged]) {
         let (graph, state) = (self.graph, &mut self.execution.state);

@@ -1,4 +1,5 @@
-//! Whether and when a task runs again: after a failure, or until its result is right. This is decided before its transitions.
+//! Whether and when a task runs again: after a failure, or until its result is right. This is decided before its
+//! transitions.
 
 use crate::code::Code;
 use crate::engine::cause::Cause;

@@ -1,8 +1,8 @@
 //! What the conductor remembers of an execution between events.
 //!
 //! [`State`] is stored as `workflow_execution.state`. It is read and written with every event, so it holds nothing that
-//! grows with the number of finished tasks, except one bit per join; what branches publish is stored apart. While a single
-//! branch without variables walks plain steps, it has its default value, which is stored as NULL.
+//! grows with the number of finished tasks, except one bit per join; what branches publish is stored apart. While a
+//! single branch without variables walks plain steps, it has its default value, which is stored as NULL.
 
 use crate::engine::commands::Reach;
 use crate::engine::facts::Moment;
@@ -159,8 +159,8 @@ impl Default for Execution {
     }
 }
 
-/// The changes that a task sees, oldest first: their numbers, of which the last is marked while nobody else sees that change
-/// (`branches.rs`).
+/// The changes that a task sees, oldest first: their numbers, of which the last is marked while nobody else sees that
+/// change (`branches.rs`).
 pub type Context = Vec<u32>;
 
 /// What the conductor remembers.

@@ -3,8 +3,8 @@
 /// Length of a traceparent of version 00: version, trace id, span id and flags, separated by hyphens.
 const LENGTH: usize = 55;
 
-/// Returns a traceparent as version 00, or `None` if it is malformed: W3C Trace Context says to ignore it then. Later versions
-/// may append fields, which are dropped, as are flags that version 00 doesn't know.
+/// Returns a traceparent as version 00, or `None` if it is malformed: W3C Trace Context says to ignore it then. Later
+/// versions may append fields, which are dropped, as are flags that version 00 doesn't know.
 pub fn parse(text: &str) -> Option<String> {
     let (known, rest) = text.split_at_checked(LENGTH)?;
     let mut fields = known.split('-');

@@ -330,8 +330,8 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Whether a way from a closing task back to the forward paths ends here for good. A rerun continues from the
-    /// failure that started the task, and must not continue this way as well.
+    /// Whether a path from a closing task back to the forward paths ends here for good. A rerun continues from the
+    /// failure that started the task, and must not follow this path as well.
     fn ends_before(&self, node: NodeId, after: &EndedTask) -> bool {
         let before = self.graph.node(after.key.node);
         let of_unhandled = after.closing && (before.beside_fail || !before.closing);

@@ -73,7 +73,8 @@ impl io::Write for Counter {
 }
 
 impl State {
-    /// Returns the bytes of all variables after the only branch, which sees `variables`, has rewritten them with changes.
+    /// Returns the bytes of all variables after the only branch, which sees `variables`, has rewritten them with
+    /// changes.
     pub(crate) fn bytes_folded(&self, variables: &Data, changes: &Changes) -> u64 {
         // After branches, overridden values no longer count.
         let before = if self.base.is_some() { size_of_all(variables) } else { self.bytes };

@@ -5,7 +5,7 @@ use crate::graph::{Graph, NodeId};
 use crate::interrupt;
 use crate::language::definition::{Definition, Rest};
 
-/// Works out what each such join cancels: all tasks on the ways to it, except those that close the execution.
+/// Works out what each such join cancels: all tasks on the paths to it, except those that close the execution.
 pub(crate) fn settle(graph: &mut Graph, definition: &Definition) {
     let wanted = definition.tasks.iter().enumerate().filter(|(_, task)| task.join_rest == Rest::Cancel);
     let joins: Vec<NodeId> = wanted.map(|(id, _)| id as NodeId).collect();

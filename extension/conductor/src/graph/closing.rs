@@ -10,7 +10,7 @@ use crate::interrupt;
 /// Works out which tasks close an execution.
 pub(crate) fn settle(graph: &mut Graph) {
     let forward = reached(graph, &graph.starts, |from, next| !fails(next) && fires_without_failure(graph, from, next));
-    // Ways through `fail` are left out: a rerun learns of the tasks behind them only through the failure itself.
+    // Paths through `fail` are left out: a rerun learns of the tasks behind them only through the failure itself.
     let handled = reached(graph, &graph.starts, |_, next| !fails(next));
     let last: Vec<NodeId> = graph.finally.into_iter().collect();
     let last = reached(graph, &last, |_, _| true);

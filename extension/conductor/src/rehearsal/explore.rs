@@ -20,9 +20,9 @@ use improviser::{Given, Improviser, Lines, draw_cancel};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// At the beginning, one in this many executions answers each task alike every time.
+/// At the beginning, one in this many executions gives each task the same answer every time.
 const STEADY: u64 = 16;
-/// Maximum number of those: cycles in them continue until a limit stops them.
+/// Maximum number of such executions: cycles in them continue until a limit stops them.
 const MAX_STEADY: u64 = 100;
 /// After this many executions that do not end, no more are run, because each takes long.
 const MAX_ENDLESS: usize = 3;

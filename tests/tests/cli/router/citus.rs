@@ -1,6 +1,6 @@
-//! A router by Citus: what holds of any router, and that calls are part of the caller's transaction.
+//! A router by Citus: the tests of any router, and tests that calls are part of the caller's transaction.
 //!
-//! Citus is in no registry: these tests run where `CITUS_PG_CONFIG` is the pg_config of a PostgreSQL that has it.
+//! Citus is in no registry: these tests run if `CITUS_PG_CONFIG` is the pg_config of a PostgreSQL that has it.
 
 use super::load::{insist, nothing_is_lost};
 use super::{Kind, PARTS, Routed, answer, child, everything_arrives};
@@ -9,7 +9,7 @@ use pg_workflow_client::Engine;
 use pg_workflow_tests::Server;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-/// Makes a cluster of three servers; `None` where there is no Citus.
+/// Creates a cluster of three servers; `None` if there is no Citus.
 pub async fn create(test: &str) -> Option<([Node; 3], Server)> {
     if std::env::var("CITUS_PG_CONFIG").unwrap_or_default().is_empty() {
         eprintln!("skipped: CITUS_PG_CONFIG names no PostgreSQL with Citus");
@@ -28,7 +28,7 @@ pub async fn create(test: &str) -> Option<([Node; 3], Server)> {
     session.execute(AssertSqlSafe(host)).await.unwrap();
     for node in &nodes {
         node.run("CREATE EXTENSION citus; ALTER DATABASE postgres SET citus.enable_ddl_propagation = off").await;
-        // Sessions from before do not know the setting.
+        // Existing sessions do not know the setting.
         node.pool.close().await;
     }
     let nodes = nodes.map(|node| Node::of(node.server));
@@ -89,7 +89,7 @@ async fn transactions_span_servers(routed: &Routed) {
         let id = Engine::start(&mut *transaction, child(Some(part), None)).await.unwrap();
         sqlx::query("INSERT INTO public.orders VALUES ($1)").bind(id).execute(&mut *transaction).await.unwrap();
     }
-    // What is refused ends as usual, and a savepoint takes back one call.
+    // A refused call ends as usual, and rolling back to a savepoint undoes one call.
     transaction.execute("SAVEPOINT s").await.unwrap();
     Engine::start(&mut *transaction, child(Some(401), None)).await.unwrap();
     let refused = transaction.execute("SELECT workflow_start('demo.none')").await.unwrap_err();
@@ -119,7 +119,7 @@ async fn ends_are_not_told_by_a_transaction_of_several_servers(routed: &Routed) 
     session.execute(ended).await.unwrap();
 }
 
-/// Citus itself delegates calls only in some forms of queries. The router's functions are called in all.
+/// Citus itself delegates calls only in some forms of queries. The router's functions can be called in any form.
 async fn every_form_of_a_query_arrives(routed: &Routed) {
     let run = async |sql: &str| {
         routed.pool.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
@@ -133,7 +133,7 @@ async fn every_form_of_a_query_arrives(routed: &Routed) {
         .await;
     run(&format!("DO $$ BEGIN PERFORM {start}; END $$")).await;
     assert_eq!(counts(routed).await, [0, 0, 9]);
-    // A query of a distributed table is carried out by the nodes, where the function is another one.
+    // A query of a distributed table is executed on the nodes, where the function is a different one.
     run("CREATE TABLE public.spread (n int); SELECT create_distributed_table('public.spread', 'n')").await;
     run("INSERT INTO public.spread SELECT generate_series(1, 20)").await;
     let elsewhere = answer(&routed.pool, &format!("SELECT {start}::text FROM public.spread")).await;
@@ -150,11 +150,11 @@ async fn what_is_not_passed_on_is_refused(routed: &Routed) {
     let call = "workflow_node.workflow_pause_schedule";
     let not_delegated = format!("SELECT count(*)::text FROM {call}({number}, 'x') CROSS JOIN generate_series(1, 2)");
     let refused = answer(&routed.pool, &not_delegated).await;
-    assert!(refused.starts_with("55000 WF611: Citus has not passed the call on"), "{refused}");
-    assert!(refused.contains("it is for the node 3, and this is the coordinator"), "{refused}");
+    assert!(refused.starts_with("55000 WF611: Citus did not pass the call on"), "{refused}");
+    assert!(refused.contains("It is meant for node 3, but this is the coordinator."), "{refused}");
     // On another node, as after a shard has been moved.
     let guard = answer(&routed.nodes[0].pool, &format!("SELECT workflow_node.guard({number})::text")).await;
-    assert!(guard.contains("it is for the node 3, and this is the node 1"), "{guard}");
+    assert!(guard.contains("It is meant for node 3, but this is node 1."), "{guard}");
 }
 
 async fn the_table_that_calls_follow_stays(routed: &Routed) {
@@ -175,12 +175,12 @@ async fn the_table_that_calls_follow_stays(routed: &Routed) {
     ] {
         let mut refused = answer(&routed.pool, call).await;
         while refused.contains("could not acquire the lock required") {
-            // The call before is about to leave.
+            // The previous call may still be ending.
             refused = answer(&routed.pool, call).await;
         }
         assert!(refused.starts_with("55000 WF611: the table workflow_node.place can't be moved"), "{refused}");
     }
-    // Another number of shards, as of a server that has come, is another table: the SQL makes it anew.
+    // With another number of shards, as after a server is added, the SQL recreates the table.
     sqlx::query("UPDATE workflow_router.version SET api = 'older'").execute(&routed.pool).await.unwrap();
     routed.install().await;
     let again = async || Engine::start(&routed.pool, child(Some(400), None)).await;

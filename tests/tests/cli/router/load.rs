@@ -1,5 +1,5 @@
-//! Executions through a router while parts move and a server is killed. `EXECUTIONS=20000` makes it a long one, and `ROUNDS=7` lets it
-//! measure more often.
+//! Executions through a router while parts move and a server is killed. `EXECUTIONS=20000` makes it a long test, and
+//! `ROUNDS=7` measures more often.
 
 use super::{Kind, Routed};
 use crate::program::command;
@@ -31,7 +31,7 @@ impl Ledger {
                     let known = entries.entry(outcome.task).or_insert(outcome.lease_token);
                     assert_eq!(*known, outcome.lease_token, "task {} took effect twice", outcome.task);
                 }
-                // The lease ended while nobody could report.
+                // The lease expired while nobody could report.
                 Err(refusal) => assert_eq!(refusal.code, "WF615", "{refusal:?}"),
             }
         }
@@ -42,8 +42,8 @@ impl Ledger {
     }
 }
 
-/// Errors that mean a lost connection, which Citus notices between two statements of its own, or the end of a move, at which
-/// PostgreSQL may look for the publication that has just been dropped.
+/// Whether an error without a code of its own means a lost connection that Citus notices between two of its statements,
+/// or the end of a move, when PostgreSQL may look up the publication that has just been dropped.
 fn is_without_code(error: &Error) -> bool {
     let text = format!("{error:?}");
     [
@@ -55,7 +55,7 @@ fn is_without_code(error: &Error) -> bool {
     .any(|message| text.contains(message))
 }
 
-/// Repeats a call until it is carried out. A server that is away is the only reason not to be.
+/// Repeats a call until it succeeds. It may fail only because a server is away.
 pub async fn insist<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> T {
     loop {
         match call().await {
@@ -66,7 +66,7 @@ pub async fn insist<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> T {
     }
 }
 
-/// Starts executions by their keys, each of them twice, a sixth in parts that move, and sends each its signal.
+/// Starts executions with keys, each of them twice and a sixth of them in parts that move, and sends each its signal.
 async fn start(router: &PgPool, count: usize, mirrored: bool) {
     let numbers: Vec<usize> = if mirrored { (0..count).rev().collect() } else { (0..count).collect() };
     for batch in numbers.chunks(100) {
@@ -99,7 +99,7 @@ async fn start(router: &PgPool, count: usize, mirrored: bool) {
 
 /// Claims and reports until it is done.
 async fn work(router: &PgPool, ledger: &Ledger, done: &AtomicBool) {
-    // So short that what a killed server has handed out, and nobody has received, comes back.
+    // Short enough that tasks that a killed server has handed out, and nobody has received, become available again.
     let lease = Duration::from_secs(10);
     let input = ClaimInput { worker: "clerk".to_owned(), max_tasks: 50, lease, ..ClaimInput::default() };
     let mut outcomes: Vec<Outcome> = Vec::new();
@@ -140,7 +140,7 @@ async fn count(nodes: &[Node; 3], query: &str) -> i64 {
     sum
 }
 
-/// Until the ledger has so many entries.
+/// Waits until the ledger has this many entries.
 async fn reported(ledger: &Ledger, entries: usize) {
     while ledger.len() < entries {
         sleep(Duration::from_millis(20)).await;
@@ -156,7 +156,7 @@ async fn through_a_router_nothing_is_lost_or_done_twice_while_parts_move_and_a_s
 pub async fn nothing_is_lost(routed: &Routed) {
     let executions: usize = std::env::var("EXECUTIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(120);
     let (router, nodes) = (&routed.pool, &routed.nodes);
-    // Its part moves while it is there, and it is found afterwards.
+    // The part of this schedule moves, and the schedule is found afterwards.
     let schedule = ScheduleInput {
         name: "yearly".to_owned(),
         cron: "@yearly".to_owned(),
@@ -200,14 +200,14 @@ pub async fn nothing_is_lost(routed: &Routed) {
         assert!(nodes[here].value::<i64>(&rows).await > 0, "{part} has moved");
         assert_eq!(nodes[there].value::<i64>(&rows).await, 0, "{part} has moved");
     }
-    // The schedule fires where its part is now, and is known to the router.
+    // The schedule fires on the server that now has its part, and the router finds it.
     nodes[2]
         .run("BEGIN; SET LOCAL pg_workflow.test_now = '2200-01-01 00:00:01+00'; SELECT workflow_tick(); COMMIT")
         .await;
     let paused = sqlx::query_scalar::<_, bool>("SELECT last_at IS NOT NULL FROM workflow_pause_schedule('yearly')");
     assert!(paused.fetch_one(router).await.unwrap(), "it has fired");
     routed.check().await;
-    // A small number of executions says nothing of the speed, but its calls must do their work.
+    // A small number of executions says nothing about speed, but the calls must succeed.
     let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok());
     super::ratio::measure(routed, rounds.unwrap_or(if executions >= 1000 { 7 } else { 1 })).await;
     routed.check().await;

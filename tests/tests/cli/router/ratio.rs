@@ -1,4 +1,5 @@
-//! What a router costs: the same work by the server that has the part, and through the router, in turn.
+//! The overhead of a router: the same work done directly on the server that has the part, and through the router, in
+//! turn.
 
 use super::Routed;
 use pg_workflow_client::{ClaimInput, Engine, Outcome, StartManyInput};
@@ -25,7 +26,7 @@ tasks:
 
 const PART: i32 = 700;
 
-/// Starts chains and works them off in batches. Returns the microseconds of a step.
+/// Starts chains and processes them in batches. Returns the microseconds per step.
 async fn steps(pool: &PgPool, batch: usize, chains: usize) -> f64 {
     let mut session = pool.acquire().await.unwrap();
     let began = Instant::now();
@@ -52,7 +53,7 @@ async fn steps(pool: &PgPool, batch: usize, chains: usize) -> f64 {
     began.elapsed().as_secs_f64() * 1e6 / (chains * 10) as f64
 }
 
-/// Prints the time of a step at the server that has the part, and through the router, and their ratio.
+/// Prints the time per step directly on the server that has the part, the time through the router, and their ratio.
 pub async fn measure(routed: &Routed, rounds: usize) {
     Engine::define(&routed.pool, CHAIN).await.unwrap();
     for node in &routed.nodes[1..] {
@@ -75,7 +76,7 @@ pub async fn measure(routed: &Routed, rounds: usize) {
     }
 }
 
-/// Whatever else runs on the machine makes rounds slower, and none faster.
+/// Returns the fastest round: anything else that runs on the machine can only make rounds slower.
 fn least(rounds: &[f64]) -> f64 {
     rounds.iter().copied().fold(f64::INFINITY, f64::min)
 }

@@ -1,4 +1,4 @@
-//! What the sessions of the storm do.
+//! Statements that the sessions of the storm run.
 
 use super::Chance;
 use crate::fixture::Session;
@@ -19,7 +19,7 @@ tasks:
   - {name: turn, action: demo.turn, input: {key: '{{ parameters.key }}'}}
 ";
 
-/// Workflows under concurrency, with what a start does that finds so many running.
+/// Workflows under concurrency, each with its `when_full`.
 const TURNS: [(&str, &str); 3] = [("demo.turn", "wait"), ("demo.skip", "skip"), ("demo.newest", "cancel_oldest")];
 
 fn turns(when_full: &str, most: usize) -> String {
@@ -52,7 +52,7 @@ pub async fn prepare(session: &mut Session) {
 /// A statement.
 pub struct Act {
     pub sql: String,
-    /// Whether nobody's lock may keep it waiting.
+    /// Whether it must never wait for a lock.
     pub never_waits: bool,
     /// Whether its rows are ids of executions, or null.
     pub starts: bool,
@@ -68,7 +68,7 @@ impl Act {
     }
 }
 
-/// What the sessions know together.
+/// Knowledge shared by the sessions.
 pub struct World {
     pub chance: Chance,
     pub now: f64,
@@ -83,7 +83,7 @@ impl World {
         World { chance, now: 0.0, ids: Vec::new(), held: Vec::new() }
     }
 
-    /// Returns what a session does next, which may have claimed tasks in its open transaction.
+    /// Returns the next statement of a session, which may have claimed tasks in its open transaction.
     pub fn choose(&mut self, is_open: bool, others_are_open: bool, claimed: &[(i64, i64)]) -> Act {
         let mine: Vec<(i64, i64)> = self.held.iter().chain(claimed).copied().collect();
         match self.chance.below(26) {
@@ -145,7 +145,7 @@ impl World {
             1 | 2 => format!("SELECT workflow_resume({id})"),
             3 => format!("SELECT workflow_cancel({id})"),
             4 => format!("SELECT workflow_cancel({id}, force => true)"),
-            // It would keep trying for a while.
+            // It would retry for a while.
             5 if !others_are_open => format!("SELECT workflow_erase({id})"),
             _ => format!("SELECT workflow_rerun({id})"),
         })

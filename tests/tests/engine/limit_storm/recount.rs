@@ -3,17 +3,17 @@
 use crate::fixture::Session;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What runs (a task, or an execution as a negative number), and a limit and key that it is under.
+/// A running task, or a running execution as a negative number, with a limit and key that it is under.
 pub type Place = (i64, String, String);
 
-/// How many tasks of the storm's rates begin in how many seconds at most: `rate + burst - 1` in `per`.
+/// Maximum number of tasks that may begin under each rate of the storm, `rate + burst - 1`, and its period in seconds.
 const RATES: [(&str, usize, f64); 2] = [("fast", 5, 1.0), ("pulse", 6, 2.0)];
 
 /// When something began under a rate, by limit and key.
 type Begun = ((String, String), f64);
 
-/// Returns what runs under limits, as a session sees it. Nothing in the storm's workflows closes an execution, so one that
-/// does not wait and has not ended has begun.
+/// Returns everything that runs under limits, as a session sees it. Nothing in the storm's workflows closes an
+/// execution, so an execution that neither waits nor has ended has begun.
 pub async fn running(session: &mut Session) -> BTreeSet<Place> {
     let rows: Vec<Place> = session
         .rows(
@@ -31,17 +31,18 @@ pub async fn running(session: &mut Session) -> BTreeSet<Place> {
     rows.into_iter().collect()
 }
 
-/// What the open transaction of a session has changed.
+/// Changes made by the open transaction of a session.
 #[derive(Clone, Default)]
 struct Change {
     begun: BTreeSet<Place>,
     ended: BTreeSet<Place>,
-    /// The limits as it sees them.
+    /// The limits as the session sees them.
     limits: BTreeMap<String, i32>,
 }
 
 impl Change {
-    /// Returns how many more run under a key once the transaction has committed; a slot may have been passed on within it.
+    /// Returns how many more tasks or executions run under a key once the transaction has committed; it may have passed
+    /// on a slot.
     fn growth(&self, limit: &str, key: &str) -> usize {
         let of =
             |places: &BTreeSet<Place>| places.iter().filter(|place| (&*place.1, &*place.2) == (limit, key)).count();
@@ -51,7 +52,7 @@ impl Change {
 
 pub struct Recount {
     open: Vec<Change>,
-    /// The same for rates, which count even what has ended since.
+    /// The same for rates, which also count tasks that have ended since.
     paced: Vec<Vec<Begun>>,
     committed: BTreeMap<(String, String), Vec<f64>>,
 }
@@ -65,8 +66,8 @@ impl Recount {
         }
     }
 
-    /// Fails if a statement of a session let something begin although as many run as may: those that the session sees
-    /// after it, and those that have begun in open transactions of others.
+    /// Fails if a statement let something begin although the limit was reached, counting what the session sees
+    /// afterwards and what has begun in open transactions of others.
     pub async fn check(
         &mut self,
         number: usize,
@@ -81,7 +82,8 @@ impl Recount {
             .await;
         let limits: BTreeMap<String, i32> = limits.into_iter().collect();
         self.open[number] = Change {
-            // What began after the transaction deleted its limit is under none once that commits.
+            // Anything that began after the transaction deleted its limit is under no limit once the transaction
+            // commits.
             begun: seen.difference(&committed).filter(|place| limits.contains_key(&place.1)).cloned().collect(),
             ended: committed.difference(&seen).cloned().collect(),
             limits: limits.clone(),
@@ -91,7 +93,7 @@ impl Recount {
             let others: Vec<_> = others.map(|(_, change)| (change, change.growth(limit, key))).collect();
             let count = seen.iter().filter(|place| (&place.1, &place.2) == (limit, key)).count()
                 + others.iter().map(|(_, growth)| growth).sum::<usize>();
-            // One that has raised the limit may have let more begin: both come into being together.
+            // A transaction that has raised the limit may have let more begin: both take effect together.
             let raised =
                 others.iter().filter(|(_, growth)| *growth > 0).filter_map(|(change, _)| change.limits.get(limit));
             if let Some(most) = limits.get(limit).map(|most| raised.fold(*most, |most, other| most.max(*other))) {
@@ -104,7 +106,7 @@ impl Recount {
         }
     }
 
-    /// Notes that the transaction of a session has ended.
+    /// Records that the transaction of a session has ended.
     pub fn ended(&mut self, number: usize, commits: bool) {
         self.open[number] = Change::default();
         for (key, time) in self.paced[number].drain(..).filter(|_| commits) {

@@ -1,4 +1,5 @@
-//! WF107 to WF109, and WF118: joins that wait for more than comes, and forks that keep branches from meeting.
+//! WF107 to WF109, and WF118: joins that wait for more tasks than can arrive, and forks that keep branches from
+//! meeting.
 
 use super::Check;
 use super::shape::Shape;
