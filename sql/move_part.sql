@@ -46,6 +46,18 @@ COMMENT ON FUNCTION workflow.definitions_state() IS
   'Returns the last ids and a hash of all versions, by which two servers determine whether they have the same definitions.';
 REVOKE ALL ON FUNCTION workflow.definitions_state() FROM PUBLIC;
 
+CREATE FUNCTION workflow.drop_publication(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name text := format('pg_workflow_part_%s', part);
+BEGIN
+  IF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name) THEN
+    EXECUTE format('DROP PUBLICATION %I', name);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.drop_publication(int) IS 'Drops the publication of a part, if it exists.';
+REVOKE ALL ON FUNCTION workflow.drop_publication(int) FROM PUBLIC;
+
 CREATE FUNCTION pg_catalog.workflow_offer_part(part int) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -57,7 +69,9 @@ BEGIN
       'Set wal_level = logical in postgresql.conf and restart the server.');
   END IF;
   name := format('pg_workflow_part_%s', part);
-  IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name) THEN
+  IF NOT EXISTS (SELECT FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = name) THEN
+    -- An empty one is left over from a move whose last step was interrupted.
+    PERFORM workflow.drop_publication(part);
     EXECUTE format('CREATE PUBLICATION %I FOR TABLE ', name) || (
       SELECT string_agg(format('workflow.%I WHERE (part = %s)', t.name, part), ', ')
       FROM unnest('{execution,workflow_execution,workflow_task_execution,branch_change,pending_report,signal,event,lease}'::text[]) AS t(name));
@@ -259,12 +273,17 @@ CREATE FUNCTION workflow.stop_offer(part int) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   name text := format('pg_workflow_part_%s', part);
+  tables text;
 BEGIN
-  EXECUTE format('DROP PUBLICATION IF EXISTS %I', name);
+  SELECT string_agg(r.prrelid::regclass::text, ', ' ORDER BY r.prrelid) INTO tables
+  FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = name;
+  IF tables IS NOT NULL THEN
+    EXECUTE format('ALTER PUBLICATION %I DROP TABLE %s', name, tables);
+  END IF;
   PERFORM pg_drop_replication_slot(s.slot_name) FROM pg_replication_slots s WHERE s.slot_name = name AND s.database = current_database();
 END $$;
 COMMENT ON FUNCTION workflow.stop_offer(int) IS
-  'Drops the publication and the replication slot of a part, if they exist. Raises an error if the slot is in use.';
+  'Empties the publication of a part, and drops its replication slot, if they exist. Raises an error if the slot is in use. The publication itself must be dropped by a later transaction: a session that writes to a table can fail if a publication is dropped while it reads which ones the table belongs to.';
 REVOKE ALL ON FUNCTION workflow.stop_offer(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_release_part(part int) RETURNS void
@@ -281,7 +300,7 @@ BEGIN
   PERFORM workflow.stop_offer(part);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_release_part(int) IS
-  'Gives up a part for good after another server has accepted it: deletes its schedules, frees the limit slots of its tasks and executions, and drops its publication and replication slot. workflow_clear_part deletes the rest. Never call this before the other server has accepted the part. Errors: WF611 if the part is not leaving; 55006 if the slot is still in use: try again; WF613.';
+  'Gives up a part for good after another server has accepted it: deletes its schedules, frees the limit slots of its tasks and executions, and drops its replication slot. workflow_clear_part deletes the rest. Never call this before the other server has accepted the part. Errors: WF611 if the part is not leaving; 55006 if the slot is still in use: try again; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_release_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_clear_part(part int, max_rows int DEFAULT 1000) RETURNS int
@@ -308,11 +327,12 @@ BEGIN
     DELETE FROM workflow.branch_change c WHERE c.part = part;
     DELETE FROM workflow.workflow_task_execution t WHERE t.id BETWEEN first AND first | 281474976710655;
     DELETE FROM workflow.workflow_execution w WHERE w.id BETWEEN first AND first | 281474976710655;
+    PERFORM workflow.drop_publication(part);
   END IF;
   RETURN deleted;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_clear_part(int, int) IS
-  'Deletes rows of a part that belongs to another server: up to max_rows (1 to 10000) executions with everything that belongs to them. Returns the number of executions deleted; call again until it is 0. Errors: WF611 if the part is not elsewhere; WF613.';
+  'Deletes rows of a part that belongs to another server: up to max_rows (1 to 10000) executions with everything that belongs to them, and in the end the publication of its move. Returns the number of executions deleted; call again until it is 0. Errors: WF611 if the part is not elsewhere; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_clear_part(int, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_refuse_part(part int) RETURNS void
@@ -337,6 +357,7 @@ BEGIN
   PERFORM workflow.require_move(part, CASE WHEN state IS NULL THEN 'here' ELSE 'leaving' END, 'Only a part that has not moved can be kept.');
   DELETE FROM workflow.foreign_part f WHERE f.part = part;
   PERFORM workflow.stop_offer(part);
+  PERFORM workflow.drop_publication(part);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_keep_part(int) IS
   'Undoes workflow_offer_part and workflow_fence_part: this server keeps the part. Call workflow_refuse_part at the target first: if two servers do the work of the same part, the results can never be reconciled. Errors: WF611 if the part is elsewhere or arriving; 55006 if the slot is still in use: try again; WF613.';

@@ -38,6 +38,7 @@ const MORE: &[&str] = &[
     "workflow.archived_form({failed})",
     "workflow.delete_archivable('{}', workflow.now())",
     "workflow.definitions_state()",
+    "workflow.drop_publication(900)",
     "workflow.drop_subscription(900)",
     "workflow.has_rows(900)",
     "workflow.stop_offer(900)",
