@@ -655,7 +655,7 @@ CREATE TABLE workflow.lease (
 ) WITH (fillfactor = 50, toast_tuple_target = 8160);
 -- Rows are short-lived: compressing their tasks would cost more than everything else.
 ALTER TABLE workflow.lease ALTER COLUMN tasks SET STORAGE EXTERNAL;
-CREATE INDEX lease_expires_from_idx ON workflow.lease (expires_from, part);
+CREATE INDEX lease_expires_from_idx ON workflow.lease (expires_from);
 -- Contains only rows split off by heartbeats: a claim's own row is found by its id.
 CREATE INDEX lease_left_behind_idx ON workflow.lease (part, token) WHERE id <> token;
 COMMENT ON TABLE workflow.lease IS

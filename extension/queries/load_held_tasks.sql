@@ -5,6 +5,8 @@ SELECT n.task, CASE
     ELSE 'held' END,
   t.id IS NOT NULL AND t.lease IS DISTINCT FROM n.token
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) WITH ORDINALITY AS n(task, token, place)
-LEFT JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
-LEFT JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+LEFT JOIN LATERAL (
+  SELECT o.* FROM workflow.workflow_task_execution o WHERE o.part = (n.task >> 48)::int AND o.id = n.task OFFSET 0) AS t ON true
+LEFT JOIN LATERAL (
+  SELECT o.status FROM workflow.workflow_execution o WHERE o.part = t.part AND o.id = t.workflow_execution OFFSET 0) AS w ON true
 ORDER BY n.place

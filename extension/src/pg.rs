@@ -16,6 +16,7 @@ pub mod relation;
 pub mod result_set;
 pub mod rights;
 pub mod role;
+pub mod row_estimates;
 pub mod rows;
 pub mod skip_ri_checks;
 pub mod statements;

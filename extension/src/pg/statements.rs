@@ -2,7 +2,8 @@
 //!
 //! Statements have generic plans that look up rows by their keys, one at a time. A table that is empty at planning time
 //! looks as if a sequential scan were just as good, but it does not stay empty. The planner settings that enforce such
-//! plans are in effect only during planning, because anything that a statement triggers would see them as its session's
+//! plans, and the lower bounds on its estimates ([`row_estimates`](crate::pg::row_estimates)), are in effect only during
+//! planning, because anything that a statement triggers would see them as its session's
 //! settings and keep plans made under them. The planner may evaluate functions, too: if a policy, a rule or a default
 //! has added user functions to a statement, it is planned without these settings.
 //!
@@ -12,6 +13,7 @@
 
 use crate::error::Error;
 use crate::pg::preconditions;
+use crate::pg::row_estimates::AtLeast;
 use crate::pg::rows::Rows;
 use crate::pg::users_code;
 use pgrx::datum::DatumWithOid;
@@ -122,6 +124,7 @@ impl Statement {
     /// Makes the plan under our planner settings and returns its generation.
     fn plan_by_keys(&self) -> Option<i32> {
         let _restore = Restore(Switches::BY_KEYS.set());
+        let _estimates = AtLeast::few_rows_per_page();
         // SAFETY: the plan is live, and the references taken are released to the same owner.
         unsafe {
             let cached = pg_sys::SPI_plan_get_cached_plan(self.plan.as_ptr());

@@ -86,6 +86,7 @@ mod schedule;
 mod search;
 mod session_state;
 mod signal;
+mod stale_statistics;
 mod start;
 mod status;
 mod task_view;

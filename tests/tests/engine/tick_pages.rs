@@ -43,12 +43,14 @@ async fn pages(session: &mut Session) -> i64 {
         .await
 }
 
+/// Autovacuum may have counted the rows at any moment: here after a great many were deleted, which makes the tables look
+/// empty however many come later.
 #[tokio::test]
 async fn a_tick_with_nothing_due_reads_a_handful_of_pages_however_much_waits() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin(LATER).await;
-        for parts in [1, 64, 1024] {
+        for (parts, maintenance) in [(1, "ANALYZE"), (64, "ANALYZE"), (1024, "VACUUM"), (1, "VACUUM ANALYZE"), (64, "")] {
             // These rows break the engine's rules, and are rolled back.
             session.run("BEGIN").await;
             fill(&mut session, parts).await;
@@ -65,12 +67,13 @@ async fn a_tick_with_nothing_due_reads_a_handful_of_pages_however_much_waits() {
                         let read = pages(&mut session).await - before;
                         assert!(
                             read < 110,
-                            "{tick}, {parts} parts, statistics {statistics}, call {call}: {read} pages"
+                            "{tick}, {parts} parts, statistics {statistics}, call {call}, then {maintenance}: {read} pages"
                         );
                     }
                 }
             }
             session.run("ROLLBACK").await;
+            session.run(maintenance).await;
         }
     })
     .await;
