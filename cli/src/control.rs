@@ -293,5 +293,6 @@ fn each(
 }
 
 fn tell(id: i64, status: &str) {
-    output::print(&format!("{id} {}\n", output::styled(output::style_of(status), status)));
+    // Without a reader, the other executions are still processed.
+    output::print_if_read(&format!("{id} {}\n", output::styled(output::style_of(status), status)));
 }

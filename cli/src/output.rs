@@ -96,13 +96,27 @@ pub fn write(bytes: &[u8]) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
-        // The terminal is gone, and SIGHUP is on its way.
-        if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) && is_device() {
-            std::process::exit(129);
-        }
-        self::error(&format!("cannot write output: {error}"));
-        std::process::exit(2);
+        fail(&error);
     }
+}
+
+/// Prints text like `print`, but lets the program continue if nobody reads the output any longer.
+pub fn print_if_read(text: &str) {
+    if let Err(error) = try_write(text.as_bytes())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        fail(&error);
+    }
+}
+
+/// Ends the program because output can't be written.
+fn fail(error: &std::io::Error) -> ! {
+    // The terminal is gone, and SIGHUP is on its way.
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) && is_device() {
+        std::process::exit(129);
+    }
+    self::error(&format!("cannot write output: {error}"));
+    std::process::exit(2);
 }
 
 /// Prints bytes, and returns why that failed.

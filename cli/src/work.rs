@@ -171,10 +171,11 @@ fn signals() -> Result<(CancellationToken, CancellationToken), Failure> {
     let mut asked = Stop::new()?;
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let tokens = [drain.clone(), stop.clone()];
+    let told = ["waiting for running commands to finish; signal again to kill them", "killing the running commands"];
     tokio::spawn(async move {
-        for token in tokens {
+        for (token, what) in tokens.iter().zip(told) {
             asked.asked().await;
-            output::note("stopping", Style::Bold, "waiting for running commands to finish; signal again to kill them");
+            output::note("stopping", Style::Bold, what);
             token.cancel();
         }
     });
