@@ -69,9 +69,10 @@ pub fn style_of(status: &str) -> Style {
 }
 
 /// Returns text in which control characters are replaced: what a file or a database contains must not reach the
-/// terminal as commands.
+/// terminal as commands, or change the order in which other text is shown.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || reorders(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Prints a line, in which control characters are replaced.
@@ -171,4 +172,14 @@ pub fn aside(text: &str) {
 /// Returns a number with a noun: `1 error`, `2 errors`.
 pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_can_neither_command_the_terminal_nor_reorder_it() {
+        assert_eq!(visible("a\x1b[2Jb\u{202e}c\u{2069}ä"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}ä");
+    }
 }

@@ -92,7 +92,14 @@ impl From<Error> for Problem {
             };
             return Problem { status, message, list, hint };
         }
-        let message = if away { format!("The database can't be used: {error}") } else { error.to_string() };
+        let message = match &error {
+            // The pool's own message is about the pool.
+            Error::Database(sqlx::Error::PoolTimedOut) => {
+                "The database can't be used: its server does not respond".to_owned()
+            }
+            error if away => format!("The database can't be used: {error}"),
+            error => error.to_string(),
+        };
         Problem { status, message, list: Vec::new(), hint: away.then(|| "this page recovers by itself".to_owned()) }
     }
 }
