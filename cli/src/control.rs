@@ -112,10 +112,10 @@ pub struct Signal {
     execution: i64,
     /// The name that a task waits for
     name: String,
-    /// The payload, as YAML or JSON or the name of a file
+    /// The payload, as YAML or JSON or the name of a file; - is standard input
     #[arg(long, value_name = "MAP|FILE", conflicts_with = "error")]
     payload: Option<String>,
-    /// Make the waiting task fail with this error instead, as YAML or JSON or the name of a file
+    /// Make the waiting task fail with this error instead, as YAML or JSON or the name of a file; - is standard input
     #[arg(long, value_name = "MAP|FILE")]
     error: Option<String>,
     /// Signals with the same name and key count once
