@@ -1,7 +1,7 @@
 //! `pg-workflow bulk`: applies one operation to all executions that match a filter.
 
 use crate::connect::{Connection, wait_for};
-use crate::control::{any, parameter};
+use crate::control::{any, parameter, time};
 use crate::ending::{Ending, Failure};
 use crate::inspect::status_of;
 use crate::jobs;
@@ -94,16 +94,16 @@ struct Filter {
     #[arg(long)]
     failed_task: bool,
     /// Those created at this time or later, such as 2030-01-31T08:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     created_after: Option<DateTime<Utc>>,
     /// Those created before
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     created_before: Option<DateTime<Utc>>,
     /// Those that ended at this time or later
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     ended_after: Option<DateTime<Utc>>,
     /// Those that ended before
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     ended_before: Option<DateTime<Utc>>,
 }
 

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// Validate workflow definitions and test files without a database
 ///
-/// A directory stands for all definitions, test files and actions.yaml files below it. If there is an actions.yaml,
-/// calls of the pack's own actions are checked against it; only the database knows other actions. Exit status: 0 if
-/// there are no errors, 1 if there are, 2 if a file can't be read.
+/// A directory stands for all definitions, test files, pack.yaml and actions.yaml files below it. If there is an
+/// actions.yaml, calls of the pack's own actions are checked against it; only the database knows other actions. Exit
+/// status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Files and directories; - is standard input

@@ -1,7 +1,7 @@
 //! Connects to a database, as PostgreSQL's own programs do: by URL, service file, or PG* environment.
 
 use crate::ending::Failure;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, PgConnection};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -37,8 +37,7 @@ impl Connection {
 
     /// Returns how to connect.
     pub fn options(&self) -> Result<PgConnectOptions, Failure> {
-        // An empty variable counts as not set.
-        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        check_variables()?;
         let options = match (&self.url, &self.service) {
             (Some(url), _) => parse(url)?,
             (None, Some(service)) => parse(&service::url(service)?)?,
@@ -66,10 +65,53 @@ impl Connection {
     pub async fn pool(&self, connections: u32) -> Result<PgPool, Failure> {
         let options = self.options()?;
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience());
-        let pool = pool.connect_with(options.clone()).await;
-        pool.map_err(|error| Failure::from(error).about(place(&options)))
+        match pool.connect_with(options.clone()).await {
+            Ok(pool) => Ok(pool),
+            Err(error) => {
+                let failure = Failure::from(error).about(place(&options));
+                // The pool tries again for a while, and then does not say why it did not succeed.
+                Err(self.open().await.err().unwrap_or(failure))
+            }
+        }
     }
 }
+
+/// Returns a variable of the environment. An empty one counts as not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+/// Refuses variables that can't be used. Otherwise, they would be ignored, and a misspelt mode of TLS would not be noticed.
+fn check_variables() -> Result<(), Failure> {
+    check_variable("PGSSLMODE", is_mode, "Use disable, allow, prefer, require, verify-ca or verify-full.")?;
+    check_variable("PGPORT", is_port, "Use a single port.")?;
+    check_variable("PGCONNECT_TIMEOUT", is_number, "Use a number of seconds.")
+}
+
+fn check_variable(name: &str, is_usable: fn(&str) -> bool, hint: &str) -> Result<(), Failure> {
+    match variable(name) {
+        Some(text) if !is_usable(&text) => {
+            Err(Failure::unusable(format!("{name} is {text}, which can't be used")).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_mode(text: &str) -> bool {
+    PgSslMode::from_str(text).is_ok()
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<u64>().is_ok()
+}
+
+/// Parameters of a URL that are about TLS and have an effect.
+const TLS: [&str; 9] =
+    ["sslmode", "ssl-mode", "sslrootcert", "ssl-root-cert", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key"];
 
 fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
     // The URL itself may contain a password.
@@ -80,6 +122,12 @@ fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
     // sqlx takes any scheme.
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(refuse("it does not begin with postgres:// or postgresql://"));
+    }
+    // sqlx ignores parameters that it does not know.
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut names = query.split('&').filter_map(|parameter| parameter.split('=').next());
+    if let Some(name) = names.find(|name| name.starts_with("ssl") && !TLS.contains(name)) {
+        return Err(refuse(&format!("{name} is not supported; TLS is configured by sslmode and sslrootcert")));
     }
     PgConnectOptions::from_str(url).map_err(|error| refuse(&error.to_string()))
 }
@@ -94,7 +142,8 @@ fn place(options: &PgConnectOptions) -> String {
     format!("database {name} at {server}, port {}", options.get_port())
 }
 
-fn patience() -> Duration {
+/// Returns how long connecting may take.
+pub fn patience() -> Duration {
     let set = std::env::var("PGCONNECT_TIMEOUT").ok().and_then(|seconds| seconds.parse().ok());
     set.filter(|seconds| *seconds > 0).map_or(PATIENCE, Duration::from_secs)
 }
@@ -142,7 +191,7 @@ mod service {
 
     /// Returns settings as a URL. Those that only libpq knows are left out.
     pub fn compose(settings: &[(String, String)]) -> String {
-        const KNOWN: [&str; 11] = [
+        const KNOWN: [&str; 12] = [
             "host",
             "hostaddr",
             "port",
@@ -154,10 +203,10 @@ mod service {
             "sslcert",
             "sslkey",
             "application_name",
+            "options",
         ];
         let known = settings.iter().filter(|(key, _)| KNOWN.contains(&key.as_str()));
         let parts: Vec<String> = known.map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-        // The user has to be in the URL itself: a query can't set it before the password file is searched.
         format!("postgres:///?{}", parts.join("&"))
     }
 

@@ -36,7 +36,7 @@ use crate::connect::Connection;
 use crate::ending::{Ending, Failure};
 use crate::output;
 use crate::stop::Stop;
-use crate::work::duration;
+use crate::work::{duration, interval};
 use app::App;
 use axum::Router;
 use axum::routing::{get, post};
@@ -53,7 +53,7 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7788")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7788", value_parser = address)]
     listen: SocketAddr,
     /// A file with the token that people sign in with, at least 16 characters; PG_WORKFLOW_CONSOLE_TOKEN may contain it
     /// instead
@@ -77,7 +77,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     mask: Vec<String>,
     /// How often pages look for changes
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval)]
     refresh: Duration,
     /// How many connections may be open at once; further ones are told that the console is busy
     #[arg(long, value_name = "NUMBER", default_value = "200", value_parser = clap::value_parser!(u16).range(1..))]
@@ -87,6 +87,11 @@ pub struct Arguments {
     request_timeout: Duration,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// Reads where to listen.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:7788".to_owned())
 }
 
 /// Number of connections that all pages share.

@@ -35,7 +35,7 @@ pub struct Start {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
     /// When its first tasks may begin, such as 2030-01-31T08:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<DateTime<Utc>>,
     /// The part that its rows belong to; by default, its key determines it, or the server chooses
     #[arg(long, value_name = "N")]
@@ -57,6 +57,11 @@ pub fn parameter(text: &str) -> Result<(String, Value), String> {
         return Err("there is no name before the =: write it as name=value".to_owned());
     }
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+/// Reads a time.
+pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse().map_err(|_| "write it with its time zone, such as 2030-01-31T08:00:00Z".to_owned())
 }
 
 /// Starts an execution.
@@ -107,10 +112,10 @@ pub struct Signal {
     execution: i64,
     /// The name that a task waits for
     name: String,
-    /// The payload, as YAML or JSON or the name of a file
+    /// The payload, as YAML or JSON or the name of a file; - is standard input
     #[arg(long, value_name = "MAP|FILE", conflicts_with = "error")]
     payload: Option<String>,
-    /// Make the waiting task fail with this error instead, as YAML or JSON or the name of a file
+    /// Make the waiting task fail with this error instead, as YAML or JSON or the name of a file; - is standard input
     #[arg(long, value_name = "MAP|FILE")]
     error: Option<String>,
     /// Signals with the same name and key count once
@@ -293,5 +298,6 @@ fn each(
 }
 
 fn tell(id: i64, status: &str) {
-    output::print(&format!("{id} {}\n", output::styled(output::style_of(status), status)));
+    // Without a reader, the other executions are still processed.
+    output::print_if_read(&format!("{id} {}\n", output::styled(output::style_of(status), status)));
 }

@@ -112,17 +112,23 @@ fn remedy(sqlstate: &str) -> Option<&'static str> {
 }
 
 /// What to do if `is_missing`. PostgreSQL's own hint is about functions in general.
-const MISSING: &str =
+pub const MISSING: &str =
     "Is the extension installed in this database, and as new as this program? See `pg-workflow doctor`.";
 
 /// Whether an error says that the database lacks what the program calls.
-fn is_missing(sqlstate: &str, message: &str) -> bool {
+pub fn is_missing(sqlstate: &str, message: &str) -> bool {
     match sqlstate {
         "42883" | "42P01" | "42703" => true,
         // Schemas and types; roles that arguments name have the same code.
         "3F000" | "42704" => message.contains("\"workflow"),
         _ => false,
     }
+}
+
+/// Whether a connection has ended, rather than never been made.
+fn is_end(cause: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 impl From<sqlx::Error> for Failure {
@@ -144,6 +150,8 @@ impl From<sqlx::Error> for Failure {
                     hint: hint.or_else(|| remedy(&sqlstate).map(str::to_owned)),
                 }
             }
+            sqlx::Error::Io(cause) if is_end(cause) => Failure::unreachable("the server closed the connection")
+                .hint("Is it still running? Its log says why it closed the connection."),
             sqlx::Error::Io(cause) => Failure::unreachable(format!("could not connect: {cause}"))
                 .hint("Is the server running? PGHOST, PGPORT and DATABASE_URL say where it is."),
             sqlx::Error::Tls(cause) => Failure::unreachable(format!("no TLS connection: {cause}"))

@@ -107,7 +107,11 @@ fn inputs(
 pub fn map(given: &str, what: &str) -> Result<Value, Failure> {
     let source = match given.trim_start().starts_with('{') {
         true => given.as_bytes().to_vec(),
-        false => files::read(Path::new(given)).map_err(|error| Failure::unusable(error).about(given))?,
+        false => files::read(Path::new(given)).map_err(|error| {
+            Failure::unusable(error)
+                .about(given)
+                .hint(format!("Pass {what} as a map, such as {{a: 1}}, or as the name of a file."))
+        })?,
     };
     value(&source).map_err(|why| Failure::unusable(format!("{what} can't be read: {why}")))
 }

@@ -2,7 +2,7 @@
 
 mod tools;
 
-use crate::connect::{Connection, wait_for};
+use crate::connect::{Connection, patience, wait_for};
 use crate::ending::{Ending, Failure};
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, Content, Implementation, ListToolsResult, PaginatedRequestParams,
@@ -35,7 +35,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
             options = options.options([("default_transaction_read_only", "on")]);
         }
         // Connections are made when they are needed: an assistant gets a readable error, and may try again.
-        let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options);
+        let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience()).connect_lazy_with(options);
         let server = Server { pool, control: arguments.allow_control };
         let running = server.serve(rmcp::transport::stdio()).await.map_err(|_| {
             Failure::unusable("the client did not send an initialize request").hint(
@@ -86,7 +86,11 @@ impl ServerHandler for Server {
             return Err(ErrorData::invalid_params(format!("there is no tool {}", request.name), None));
         };
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        Ok(match tools::call(tool.name, &self.pool, &arguments).await {
+        let called = match tool.admit(&arguments) {
+            Ok(()) => tools::call(tool.name, &self.pool, &arguments).await,
+            Err(failure) => Err(failure),
+        };
+        Ok(match called {
             Ok(value) => CallToolResult::success(vec![Content::text(format!("{value:#}"))]),
             Err(failure) => CallToolResult::error(vec![Content::text(failure.text())]),
         })

@@ -69,9 +69,10 @@ pub fn style_of(status: &str) -> Style {
 }
 
 /// Returns text in which control characters are replaced: what a file or a database contains must not reach the
-/// terminal as commands.
+/// terminal as commands, or change the order in which other text is shown.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || reorders(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Prints a line, in which control characters are replaced.
@@ -96,13 +97,27 @@ pub fn write(bytes: &[u8]) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
-        // The terminal is gone, and SIGHUP is on its way.
-        if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) && is_device() {
-            std::process::exit(129);
-        }
-        self::error(&format!("cannot write output: {error}"));
-        std::process::exit(2);
+        fail(&error);
     }
+}
+
+/// Prints text like `print`, but lets the program continue if nobody reads the output any longer.
+pub fn print_if_read(text: &str) {
+    if let Err(error) = try_write(text.as_bytes())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        fail(&error);
+    }
+}
+
+/// Ends the program because output can't be written.
+fn fail(error: &std::io::Error) -> ! {
+    // The terminal is gone, and SIGHUP is on its way.
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) && is_device() {
+        std::process::exit(129);
+    }
+    self::error(&format!("cannot write output: {error}"));
+    std::process::exit(2);
 }
 
 /// Prints bytes, and returns why that failed.
@@ -158,4 +173,14 @@ pub fn aside(text: &str) {
 /// Returns a number with a noun: `1 error`, `2 errors`.
 pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_can_neither_command_the_terminal_nor_reorder_it() {
+        assert_eq!(visible("a\x1b[2Jb\u{202e}c\u{2069}ä"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}ä");
+    }
 }

@@ -151,7 +151,7 @@ fn run_file(
     let file = files::shown(path);
     let tell = |why: Unusable, file: &str| match arguments.format {
         Format::Human => why.show(file),
-        _ => why.message(),
+        _ => why.told(),
     };
     let (source, script) = load::script(path).map_err(|why| tell(why, &file))?;
     let workflow = load::workflow_of(path, &script)

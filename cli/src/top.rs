@@ -5,7 +5,7 @@ use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, count, styled};
 use crate::screen::Screen;
 use crate::table::{self, Cell, ago, cell, optional, table};
-use crate::work::duration;
+use crate::work::interval;
 use chrono::{DateTime, Utc};
 use pg_workflow_client::model::{ExecutionStatus, Hold, Limit, LimitKey};
 use pg_workflow_client::{
@@ -30,7 +30,7 @@ const SHOWN: usize = 12;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How often to refresh
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval)]
     interval: Duration,
     /// Print it once
     #[arg(long)]

@@ -7,7 +7,7 @@ use crate::output::{self, Style, styled, visible};
 use crate::picture;
 use crate::screen::Screen;
 use crate::table;
-use crate::work::duration;
+use crate::work::interval;
 use pg_workflow_client::model::ExecutionStatus;
 use pg_workflow_client::{Engine, GraphFormat, Page, WorkflowStatus};
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(value_name = "ID", value_parser = inspect::execution_id)]
     execution: i64,
     /// How often to look
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     interval: Duration,
     /// Print events as lines, even on a terminal
     #[arg(long)]

@@ -67,6 +67,9 @@ pub struct Arguments {
     connection: Connection,
 }
 
+/// Minimum time between two looks.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 fn assignment(text: &str) -> Result<(String, String), String> {
     let (action, command) = text.split_once('=').ok_or("write it as shop.charge=./charge.sh")?;
     if !conductor::language::parse::name::is_ref(action) {
@@ -100,6 +103,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         unit => return Err(format!("unknown unit {unit}: use ms, s, m, h or d")),
     };
     Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("{text} is not a duration, such as 30s or 5m"))
+}
+
+/// Reads how often to look for changes. Without a pause, the program would keep the server busy.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|interval| match interval < SHORTEST {
+        true => Err(format!("it must be at least {} ms", SHORTEST.as_millis())),
+        false => Ok(interval),
+    })
 }
 
 /// Works until it is told to stop.
@@ -152,12 +163,12 @@ async fn work(arguments: Arguments) -> crate::Ended {
             async move { handler.handle(task, context).await }
         });
     }
+    let worker = worker.build().map_err(Failure::unusable)?;
     let (drain, stop) = signals()?;
     if !arguments.quiet {
         let actions: Vec<&str> = arguments.actions.iter().map(|(action, _)| action.as_str()).collect();
         output::note("working", Style::Bold, &format!("as {name}, on {}", actions.join(", ")));
     }
-    let worker = worker.build().map_err(Failure::unusable)?;
     tokio::select! {
         worked = worker.run(drain) => worked?,
         // Dropping the worker kills the commands; their tasks become available again when the leases have expired.
@@ -172,10 +183,11 @@ fn signals() -> Result<(CancellationToken, CancellationToken), Failure> {
     let mut asked = Stop::new()?;
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let tokens = [drain.clone(), stop.clone()];
+    let told = ["waiting for running commands to finish; signal again to kill them", "killing the running commands"];
     tokio::spawn(async move {
-        for token in tokens {
+        for (token, what) in tokens.iter().zip(told) {
             asked.asked().await;
-            output::note("stopping", Style::Bold, "waiting for running commands to finish; signal again to kill them");
+            output::note("stopping", Style::Bold, what);
             token.cancel();
         }
     });
@@ -223,6 +235,14 @@ mod tests {
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
         for wrong in ["", "s", "1w", "-1s", "1e400s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_not_too_short() {
+        assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
+        for wrong in ["0", "9ms", "1w"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -187,6 +187,7 @@ fn files_of_other_kinds_are_told_apart() {
         ("broken.yaml", "tasks:\n  a: [\n", "line "),
         ("list.yaml", "- a\n", "a workflow of Orquesta is a map"),
         ("none.yaml", "version: 1.0\n", "it has no tasks"),
+        ("later.yaml", "version: 1.2\ntasks: {a: {action: core.noop}}\n", "its version is 1.2: only version 1.0 of "),
         ("empty.yaml", "", ""),
     ] {
         let path = file(name, text);

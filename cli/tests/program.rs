@@ -100,6 +100,11 @@ fn arguments_without_a_name_and_urls_of_other_kinds_are_refused() {
             "the database's URL can't be used: it does not begin with postgres:// or postgresql://\n  hint: Write postgres://",
         ),
         (&["list", "--url", "postgres://a/b", "--service", "c"], "cannot be used with"),
+        (&["list", "--url", "postgres://a/b?ssl=true"], "ssl is not supported; TLS is configured by sslmode"),
+        (&["start", "shop.order", "--at", "tomorrow"], "write it with its time zone, such as 2030-01-31T08:00:00Z"),
+        (&["start", "shop.order", "--parameters", "[1]"], "hint: Pass the parameters as a map, such as {a: 1}"),
+        (&["console", "--listen", "localhost:1"], "write an IP address and a port, such as 127.0.0.1:7788"),
+        (&["top", "--interval", "0"], "it must be at least 10 ms"),
         (&["bulk", "cancel"], "required"),
         (&["bulk", "signal", "--workflow", "a.b"], "--name"),
         (&["bulk", "explode", "--workflow", "a.b"], "[possible values: pause, resume, cancel, rerun, signal, prune]"),
@@ -108,6 +113,17 @@ fn arguments_without_a_name_and_urls_of_other_kinds_are_refused() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
         assert!(told.contains(why) && !told.contains("secret"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn variables_that_cannot_be_used_are_refused() {
+    for (name, value) in [("PGSSLMODE", "verifyfull"), ("PGPORT", "5432,5433"), ("PGCONNECT_TIMEOUT", "soon")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pg-workflow"));
+        let output = command.args(["list", "--url", "postgres://a/b"]).env(name, value).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.starts_with(&format!("error: {name} is {value}, which can't be used\n  hint: Use ")), "{told}");
     }
 }
 

@@ -55,6 +55,21 @@ fn a_server_that_is_shutting_down_can_not_be_used() {
 }
 
 #[test]
+fn a_connection_that_the_server_closes_is_told_in_plain_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@127.0.0.1:{}/shop", listener.local_addr().unwrap().port());
+    let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let output = Command::new(env!("CARGO_BIN_EXE_pg-workflow")).args(["list", "--url", &url]).output().unwrap();
+    server.join().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(
+        told.contains("port ") && told.contains(": the server closed the connection\n  hint: Is it still "),
+        "{told}"
+    );
+}
+
+#[test]
 fn assistants_get_an_error_and_people_a_hint() {
     let run = |input: &str| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pg-workflow"))

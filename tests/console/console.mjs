@@ -100,8 +100,9 @@ await test('the overview tells what fails and why, who is gone, and what is late
 });
 
 await test('hostile text is text everywhere', async () => {
-  for (const path of ['/', '/definitions', '/definitions/shop.hostile', '/executions', `/executions/${scene.hostile}`, '/approvals', '/executions?text=%3Cscript%3E', `/executions?workflow=${encodeURIComponent(HOSTILE)}`, `/executions/${encodeURIComponent(HOSTILE)}`]) {
+  for (const path of ['/', '/definitions', '/definitions/shop.hostile', '/executions', `/executions/${scene.hostile}`, '/approvals', '/executions?text=%3Cscript%3E', `/executions?workflow=${encodeURIComponent(HOSTILE)}`, `/executions/${encodeURIComponent(HOSTILE)}`, `/executions?text=${'x'.repeat(10000)}`]) {
     await go(path);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path.slice(0, 60)} is too wide`);
     assert.ok(!(await page.title()).includes('owned'), path);
     assert.equal(await page.locator('main img, main script').count(), 0, path);
   }

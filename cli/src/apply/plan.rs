@@ -23,6 +23,9 @@ use std::path::{Path, PathBuf};
 pub struct Plan {
     pub packs: Vec<PackInput>,
     pub actions: Vec<ActionInput>,
+    /// The files of the packs and of the actions, in the same order.
+    pack_files: Vec<String>,
+    action_files: Vec<String>,
     /// Definitions, each after those that it calls.
     pub definitions: Vec<Definition>,
 }
@@ -63,6 +66,9 @@ impl Plan {
 
     fn add_pack(&mut self, path: &Path, source: &[u8]) -> Vec<Finding> {
         let (pack, _) = pack::read(path, source);
+        let file = files::shown(path);
+        self.pack_files.extend(pack.pack.iter().map(|_| file.clone()));
+        self.action_files.extend(pack.actions.iter().map(|_| file.clone()));
         self.packs.extend(pack.pack);
         self.actions.extend(pack.actions);
         pack_findings(path, source)
@@ -85,21 +91,21 @@ impl Plan {
 
     fn refuse_duplicates(&self) -> Result<(), Failure> {
         let mut seen: BTreeMap<(&str, &str), String> = BTreeMap::new();
-        let packs = self.packs.iter().map(|pack| ("pack", pack.r#ref.as_str(), String::new()));
-        let actions = self.actions.iter().map(|action| ("action", action.r#ref.as_str(), "an actions.yaml".to_owned()));
-        let definitions = self.definitions.iter();
+        let packs = self.packs.iter().zip(&self.pack_files);
+        let packs = packs.map(|(pack, file)| ("pack", pack.r#ref.as_str(), file.clone()));
+        let actions = self.actions.iter().zip(&self.action_files);
+        let actions = actions.map(|(action, file)| ("action", action.r#ref.as_str(), file.clone()));
         // A workflow is an action too.
-        let definitions = definitions
-            .map(|definition| ("action", definition.reference.as_str(), definition.path.display().to_string()));
+        let definitions = self.definitions.iter();
+        let definitions =
+            definitions.map(|definition| ("action", definition.reference.as_str(), files::shown(&definition.path)));
         for (what, reference, file) in packs.chain(actions).chain(definitions) {
             if let Some(other) = seen.insert((what, reference), file.clone()) {
-                let files: Vec<String> = [other, file].into_iter().filter(|file| !file.is_empty()).collect();
-                let failure = Failure::refused(format!("duplicate ref {reference}"));
-                return Err(if files.is_empty() {
-                    failure
-                } else {
-                    failure.hint(format!("See {}.", files.join(" and ")))
-                });
+                let hint = match other == file {
+                    true => format!("It is in {file} twice, or the file is given twice."),
+                    false => format!("See {other} and {file}."),
+                };
+                return Err(Failure::refused(format!("duplicate ref {reference}")).hint(hint));
             }
         }
         Ok(())

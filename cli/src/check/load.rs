@@ -41,6 +41,14 @@ impl Unusable {
         }
     }
 
+    /// Returns the reason with each error and its place.
+    pub fn told(&self) -> String {
+        match self {
+            Unusable::Why(why) => why.clone(),
+            Unusable::Errors(_, errors) => errors.iter().map(told).collect::<Vec<_>>().join("; "),
+        }
+    }
+
     /// Prints its errors, and returns the reason in a few words.
     pub fn show(&self, file: &str) -> String {
         if let Unusable::Errors(source, errors) = self {
@@ -48,6 +56,10 @@ impl Unusable {
         }
         self.message()
     }
+}
+
+fn told(error: &Finding) -> String {
+    format!("{}:{}: {}: {}", error.line, error.column, error.code, error.message)
 }
 
 /// Reads a definition.
@@ -97,7 +109,7 @@ pub fn test_findings(path: &Path) -> Result<Vec<Finding>, String> {
     };
     match definition(&workflow) {
         Ok(loaded) => Ok(script.check(&loaded.graph, &Limits::default())),
-        Err(why) => Err(format!("its workflow {} can't be used: {}", workflow.display(), why.message())),
+        Err(why) => Err(format!("its workflow {} can't be used: {}", workflow.display(), why.told())),
     }
 }
 

@@ -9,6 +9,7 @@ use super::form::Fields;
 use super::page;
 use super::problem::Problem;
 use super::session::{self, Key, cookie, hex, set_cookie, unhex};
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest, Request, State};
 use axum::http::header::{HOST, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -155,7 +156,12 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
 async fn read(app: &App, request: Request) -> Result<Fields, Problem> {
     let form = tokio::time::timeout(app.patience, Form::<Vec<(String, String)>>::from_request(request, &())).await;
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time").hint("Send it again.");
-    let Form(fields) = form.map_err(slow)?.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let refused = |error: FormRejection| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the form is larger than 4 MiB")
+            .hint("Send less, or call the function in SQL."),
+        status => Problem::new(status, error.body_text()),
+    };
+    let Form(fields) = form.map_err(slow)?.map_err(refused)?;
     Ok(Fields(fields))
 }
 
@@ -228,7 +234,8 @@ pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
         Ok(text) => ('+', text),
         Err(problem) => ('-', problem.text()),
     };
-    let text = conductor::finding::shorten(&text, 700);
+    // Browsers drop cookies of more than 4096 bytes. Hexadecimal digits double up to four bytes per character.
+    let text = conductor::finding::shorten(&text, 500);
     let mut response = redirect(to);
     response.extensions_mut().insert(Told(format!("{sign}{text}")));
     response

@@ -151,7 +151,7 @@ fn causes(app: &App, failures: &[FoundExecution]) -> Markup {
     } };
     let head: &[&str] = &["#How many", "Workflow", "Code", "Newest message", "Newest", "Started", "What to do"];
     html! {
-        p.dim { "The newest " (failures.len()) " failures." }
+        p.dim { @if failures.len() == 1 { "One failure." } @else { "The newest " (failures.len()) " failures." } }
         (page::table("Failures by cause", &head[..head.len() - usize::from(app.read_only)], &rows))
     }
 }

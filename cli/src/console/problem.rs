@@ -1,9 +1,13 @@
 //! Why a page could not be made, or an action failed.
 
 use super::page;
+use crate::ending::{MISSING, is_missing};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pg_workflow_client::Error;
+
+/// What to do if the database is unavailable.
+const RECOVERS: &str = "This page recovers by itself.";
 
 /// Maximum number of things that a line names.
 const LISTED: usize = 3;
@@ -92,8 +96,23 @@ impl From<Error> for Problem {
             };
             return Problem { status, message, list, hint };
         }
-        let message = if away { format!("The database can't be used: {error}") } else { error.to_string() };
-        Problem { status, message, list: Vec::new(), hint: away.then(|| "This page recovers by itself.".to_owned()) }
+        if let Error::Database(sqlx::Error::Database(told)) = &error {
+            let hint = match is_missing(&told.code().unwrap_or_default(), told.message()) {
+                true => MISSING,
+                false => RECOVERS,
+            };
+            let message = format!("The database can't be used: {}", told.message());
+            return Problem::new(status, message).hint(hint);
+        }
+        let message = match &error {
+            // The pool's own message is about the pool.
+            Error::Database(sqlx::Error::PoolTimedOut) => {
+                "The database can't be used: its server does not respond".to_owned()
+            }
+            error if away => format!("The database can't be used: {error}"),
+            error => error.to_string(),
+        };
+        Problem { status, message, list: Vec::new(), hint: away.then(|| RECOVERS.to_owned()) }
     }
 }
 

@@ -88,7 +88,10 @@ fn body(app: &App, visit: &Visit, execution: i64, task: &TaskDetail) -> Page {
     ];
     let facts = html! {
         dl.facts {
-            dt { "Status" } dd { (page::status(task.summary.as_str())) " " span.dim { (task.status.as_str()) } }
+            dt { "Status" } dd {
+                (page::status(task.summary.as_str()))
+                @if task.status.as_str() != task.summary.as_str() { " " span.dim { (task.status.as_str()) } }
+            }
             @if let Some(action) = &task.action { dt { "Action" } dd { code { (action) } } }
             @if let Some(signal) = &task.signal { dt { "Signal" } dd { code { (signal) } } }
             @if let Some(child) = task.child_execution { dt { "Calls" } dd { (page::execution(child)) } }

@@ -5,6 +5,10 @@ use std::path::Path;
 
 /// Returns the ref of a workflow by its file: `packs/shop/actions/workflows/Order.yaml` is `shop.order`.
 pub fn reference_of(file: &Path) -> String {
+    // A file without a name of its own.
+    if file == Path::new("-") {
+        return "imported.workflow".to_owned();
+    }
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let folders: Vec<String> = file
         .parent()
@@ -51,6 +55,7 @@ mod tests {
     fn a_file_names_pack_and_workflow() {
         assert_eq!(reference_of(Path::new("packs/Shop/actions/workflows/Order v2.yaml")), "shop.order_v2");
         assert_eq!(reference_of(Path::new("order.yaml")), "imported.order");
+        assert_eq!(reference_of(Path::new("-")), "imported.workflow");
         assert_eq!(action("Core.Local"), Some(("core.local".to_owned(), true)));
         assert_eq!(action("local"), None);
         assert_eq!(name("1 x"), "t_1_x");

@@ -55,7 +55,9 @@ pub fn import(text: &[u8], reference: &str, report: &mut Report) -> Result<Value
 /// Refuses other known kinds of workflow.
 fn refuse_others(source: &Source, root: NodeId) -> Result<(), String> {
     let has = |key: &str| source.get(root, key).is_some();
-    if has("workflows") || source.get(root, "version").is_some_and(|node| source.literal(node).contains('2')) {
+    let version = source.get(root, "version").map(|node| source.literal(node).trim_matches(['\'', '"']).to_owned());
+    let version = version.as_deref().unwrap_or("1.0");
+    if has("workflows") || version.starts_with('2') {
         return Err(
             "this is a workflow of Mistral, which Orquesta has replaced: migrate it to Orquesta first".to_owned()
         );
@@ -65,6 +67,9 @@ fn refuse_others(source: &Source, root: NodeId) -> Result<(), String> {
     }
     if has("runner_type") || has("entry_point") {
         return Err("these are an action's metadata: import the file that its entry_point names".to_owned());
+    }
+    if version != "1" && !version.starts_with("1.0") {
+        return Err(format!("its version is {version}: only version 1.0 of Orquesta can be imported"));
     }
     Ok(())
 }

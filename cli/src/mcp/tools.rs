@@ -176,6 +176,22 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// Refuses arguments that the tool does not have: without a misspelt filter, it would concern more than was asked for.
+    pub fn admit(&self, arguments: &Value) -> Result<(), Failure> {
+        let known: Vec<&str> = self.arguments.iter().map(|(name, ..)| *name).collect();
+        let mut given = arguments.as_object().into_iter().flat_map(Map::keys);
+        match given.find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) if known.is_empty() => {
+                Err(Failure::unusable(format!("{} has no argument {name}", self.name)).hint("It takes no arguments."))
+            }
+            Some(name) => Err(Failure::unusable(format!("{} has no argument {name}", self.name))
+                .hint(format!("Its arguments are {}.", known.join(", ")))),
+        }
+    }
+}
+
 /// Calls a tool.
 pub async fn call(name: &str, pool: &PgPool, arguments: &Value) -> Result<Value, Failure> {
     let execution = || required::<i64>(arguments, "execution");

@@ -46,8 +46,8 @@ impl Servers {
             if !follows(&mut session).await? {
                 publishers.push(place);
             }
-            // The library has been loaded by now, so the setting has at least its default value.
-            let setting = "SELECT pg_catalog.current_setting('pg_workflow.node')::int";
+            // A session that has not loaded the library does not know its default.
+            let setting = "SELECT COALESCE(NULLIF(pg_catalog.current_setting('pg_workflow.node', true), ''), '0')::int";
             let node: i32 = sqlx::query_scalar(setting).fetch_one(&mut session).await?;
             session.close().await?;
             servers.push(Server { url: url.clone(), name, node, options });

@@ -304,8 +304,9 @@ impl<'w> Run<'w> {
     }
 }
 
-/// Whether the server cannot process a report, and never will. PostgreSQL's own errors of this kind are in class XX.
-fn is_indigestible(error: &Error) -> bool {
+/// Whether the server cannot process a report or progress, and never will. PostgreSQL's own errors of this kind are in
+/// class XX.
+pub(super) fn is_indigestible(error: &Error) -> bool {
     match error {
         Error::Validation(_) | Error::LimitExceeded(_) | Error::Conflict(_) => true,
         Error::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| code.starts_with("XX")),

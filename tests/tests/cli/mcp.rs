@@ -70,6 +70,11 @@ async fn an_assistant_reads_and_changes_nothing() {
         assert!(missing.starts_with("WF616: "), "{missing}");
         let wrong = call(&client, "execution_status", json!({"execution": "x"})).await.unwrap_err();
         assert!(wrong.starts_with("execution: invalid type"), "{wrong}");
+        let misspelt = call(&client, "list_executions", json!({"status": ["failed"]})).await.unwrap_err();
+        assert!(
+            misspelt.starts_with("list_executions has no argument status\n  hint: Its arguments are "),
+            "{misspelt}"
+        );
         client.cancel().await.unwrap();
     })
     .await;

@@ -4,13 +4,13 @@ mod citus;
 mod load;
 mod ratio;
 
-use crate::program::command;
+use crate::program::{Program, command};
 use crate::servers::{CHILD, Node, PARENT, pool};
 use pg_workflow_client::model::ScheduleInput;
 use pg_workflow_client::{
     ClaimInput, ClaimedTask, Engine, Error, Outcome, SearchFilter, SignalInput, StartInput, StartManyInput,
 };
-use pg_workflow_tests::Server;
+use pg_workflow_tests::{Server, with_database};
 use serde_json::json;
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -112,6 +112,19 @@ const API: &str =
     "SELECT p.proname::text, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), p.pronargs::int,
     (SELECT string_agg('NULL::' || format_type(t.type, NULL), ', ') FROM unnest(p.proargtypes::oid[]) AS t (type))
   FROM pg_proc AS p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname LIKE 'workflow\\_%' ORDER BY 1, 2";
+
+#[tokio::test]
+async fn a_server_that_has_not_been_given_a_number_can_be_routed_to() {
+    with_database(async |db| {
+        let program = Program::new(db, "router_alone");
+        let options = db.options();
+        let (user, host, port) = (options.get_username(), options.get_host(), options.get_port());
+        let url = format!("postgres://{user}@{host}:{port}/{}", db.name);
+        let sql = program.good(&["router", "plproxy", "--server", &url]).await;
+        assert!(sql.contains("workflow_start"), "{sql}");
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn a_router_passes_every_call_on_and_answers_as_the_servers_do() {

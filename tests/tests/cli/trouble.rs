@@ -107,6 +107,23 @@ async fn a_reader_that_leaves_ends_the_program_quietly() {
 }
 
 #[tokio::test]
+async fn all_executions_are_processed_even_if_nobody_reads_the_answers() {
+    with_database(async |db| {
+        let program = crate::control::defined(db, "unread").await;
+        let start = async || program.good(&["start", "shop.order", "-p", "order=1"]).await.trim().to_owned();
+        let (one, other) = (start().await, start().await);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = program.command(&["pause", &one, &other]).stdout(writer).status().await.unwrap();
+        assert!(status.success());
+        for id in [one, other] {
+            assert_eq!(program.json(&["status", "--json", &id]).await["paused"], true, "{id}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_service_file_names_the_database() {
     with_database(async |db| {
         let program = Program::new(db, "service");

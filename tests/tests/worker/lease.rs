@@ -44,6 +44,43 @@ async fn heartbeats_keep_a_task_that_runs_longer_than_its_lease() {
 }
 
 #[tokio::test]
+async fn progress_that_cannot_be_stored_costs_no_lease() {
+    with_database(async |db| {
+        define(db, ONE_STEP).await;
+        let (pool, count) = (db.pool.clone(), Arc::new(AtomicU32::new(0)));
+        let worker = worker(db, "w").concurrency(2).lease(Duration::from_secs(1)).task_handler(
+            "ci.first",
+            move |task, context| {
+                let (pool, count) = (pool.clone(), count.clone());
+                async move {
+                    // jsonb does not accept this character.
+                    let (progress, over) = match count.fetch_add(1, Ordering::SeqCst) {
+                        0 => (json!("\0"), "SELECT clock_timestamp() > $1"),
+                        _ => (
+                            json!("half"),
+                            "SELECT clock_timestamp() > $1 AND EXISTS \
+                             (SELECT FROM workflow.workflow_task_execution WHERE progress = '\"half\"')",
+                        ),
+                    };
+                    context.set_progress(progress);
+                    while !sqlx::query_scalar::<_, bool>(over).bind(task.lease_until).fetch_one(&pool).await? {
+                        sleep(Duration::from_millis(20)).await;
+                    }
+                    Ok(json!(task.attempt))
+                }
+            },
+        );
+        let worker = Running::new(worker);
+        for execution in start(db, "ci.single", 2).await {
+            assert_eq!(ended(db, execution).await.status, ExecutionStatus::Completed);
+            assert_eq!(tasks(db, execution).await[0].result, Some(json!(1)), "its lease was never lost");
+        }
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_handler_whose_lease_is_lost_is_told_and_its_result_counts_for_nothing() {
     with_database(async |db| {
         define(db, ONE_STEP).await;
