@@ -160,7 +160,17 @@ public class Worker {
                     beat.setArray(2, db.createArrayOf("bigint", tasks.stream().map(task -> Long.valueOf(task.lease())).toArray()));
                     beat.setDouble(3, LEASE);
                     beat.setArray(4, db.createArrayOf("jsonb", tasks.stream().map(task -> task.state().noted).toArray()));
-                    ResultSet states = beat.executeQuery();
+                    ResultSet states;
+                    try {
+                        states = beat.executeQuery();
+                    } catch (SQLException refused) {
+                        if (db.isClosed()) throw refused;
+                        // Progress that PostgreSQL cannot store must not cost the tasks their leases.
+                        System.err.println(refused.getMessage());
+                        for (Task task : tasks) task.state().noted = null;
+                        beat.setNull(4, Types.ARRAY);
+                        states = beat.executeQuery();
+                    }
                     for (Task task : tasks) if (states.next() && !states.getString(1).equals("held")) task.state().stopped = true;
                 }
             } catch (SQLException lost) {

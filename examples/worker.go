@@ -19,7 +19,9 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -101,6 +103,7 @@ var (
 	name  = fmt.Sprintf("go %d", os.Getpid())
 	lease = setting("WORKER_LEASE", 30)
 	wake  = make(chan struct{}, 1) // there may be work, or something to report
+	nul   = regexp.MustCompile(`(^|[^\\])(\\\\)*\\u0000`)
 
 	lock    sync.Mutex // guards the two below, and what tasks have noted
 	running = map[*Task]bool{}
@@ -132,11 +135,17 @@ func handle(ctx context.Context, task *Task) {
 		}()
 		return handlers[task.Action](ctx, task)
 	}()
-	if _, bad := json.Marshal(result); err == nil {
+	encoded, bad := json.Marshal(result)
+	if err == nil {
 		err = bad
 	}
+	// What PostgreSQL cannot store must not spoil the reports beside it.
+	if err == nil && nul.Match(encoded) {
+		err = errors.New("the result contains a NUL character")
+	}
 	if err != nil {
-		done.Status, done.Error = "failed", map[string]any{"type": fmt.Sprintf("%T", err), "message": err.Error()}
+		message := strings.ReplaceAll(err.Error(), "\x00", "\ufffd")
+		done.Status, done.Error = "failed", map[string]any{"type": fmt.Sprintf("%T", err), "message": message}
 		if errors.Is(err, context.Canceled) {
 			done.Status = "cancelled"
 		}
@@ -209,6 +218,17 @@ func renew(db *sql.DB) error {
 	lock.Unlock()
 	call := "SELECT state FROM workflow_heartbeat($1, $2, make_interval(secs => $3), $4::text[]::jsonb[])"
 	rows, err := db.Query(call, pq.Array(tasks), pq.Array(tokens), lease.Seconds(), pq.Array(notes))
+	var refused *pq.Error
+	if errors.As(err, &refused) {
+		// Progress that PostgreSQL cannot store must not cost the tasks their leases.
+		log.Print(refused)
+		lock.Lock()
+		for _, task := range held {
+			task.noted = nil
+		}
+		lock.Unlock()
+		rows, err = db.Query(call, pq.Array(tasks), pq.Array(tokens), lease.Seconds(), nil)
+	}
 	if err != nil {
 		return err
 	}

@@ -95,11 +95,18 @@ async function exchange(db) {
 // Renews the leases of running tasks.
 async function renew(db) {
   const held = [...running.values()];
-  const { rows } = await db.query(
+  const beat = (progress) => db.query(
     `SELECT state FROM workflow_heartbeat($1, $2, make_interval(secs => $3), $4::jsonb[])
      WITH ORDINALITY AS h (task, state, place) ORDER BY place`,
-    [held.map(({ task }) => task.task), held.map(({ task }) => task.lease_token), lease,
-      held.map(({ task }) => (task.note === undefined ? null : JSON.stringify(task.note)))]);
+    [held.map(({ task }) => task.task), held.map(({ task }) => task.lease_token), lease, progress]);
+  const progress = held.map(({ task }) => (task.note === undefined ? null : JSON.stringify(task.note)));
+  const { rows } = await beat(progress).catch((error) => {
+    if (!error.severity) throw error; // not the server's answer
+    // Progress that PostgreSQL cannot store must not cost the tasks their leases.
+    console.error(error.message);
+    for (const { task } of held) delete task.note;
+    return beat(null);
+  });
   rows.forEach(({ state }, place) => {
     if (state === 'held') return;
     const { task, controller } = held[place];

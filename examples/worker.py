@@ -145,14 +145,23 @@ class Worker:
                         query = "SELECT task::text, state FROM workflow_heartbeat(%s, %s, make_interval(secs => %s), %s::jsonb[])"
                         tasks, tokens = [int(task) for (task, _), _ in held], [int(token) for (_, token), _ in held]
                         progress = [task.progress and json.dumps(task.progress) for _, task in held]
-                        states = db.execute(query, [tasks, tokens, LEASE, progress]).fetchall()
+                        try:
+                            states = db.execute(query, [tasks, tokens, LEASE, progress]).fetchall()
+                        except psycopg.Error as error:
+                            if db.broken:
+                                raise
+                            # Progress that PostgreSQL cannot store must not cost the tasks their leases.
+                            print(error, file=sys.stderr)
+                            for _, task in held:
+                                task.progress = None
+                            states = db.execute(query, [tasks, tokens, LEASE, None]).fetchall()
                         with self.changed:
                             for (lease, task), (_, state) in zip(held, states):
                                 if state != "held":
                                     task.stop.set()
                                     if state == "lost":
                                         self.running.pop(lease, None)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 print(error, file=sys.stderr)
                 time.sleep(random.uniform(0.1, 0.5))
 

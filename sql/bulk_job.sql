@@ -95,11 +95,11 @@ COMMENT ON FUNCTION workflow.add_bulk_job(text, jsonb, jsonb) IS
   'Creates a bulk job with the privileges of the calling role, and returns its id. Also deletes jobs that ended at least 90 days ago.';
 REVOKE ALL ON FUNCTION workflow.add_bulk_job(text, jsonb, jsonb) FROM PUBLIC;
 
-CREATE FUNCTION workflow.turn_bulk_job(job bigint, status text) RETURNS text
-LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_turn_bulk_job_wrapper';
-COMMENT ON FUNCTION workflow.turn_bulk_job(bigint, text) IS
+CREATE FUNCTION workflow.set_bulk_job_status(job bigint, status text) RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_set_bulk_job_status_wrapper';
+COMMENT ON FUNCTION workflow.set_bulk_job_status(bigint, text) IS
   'Stops a running job, or continues one that was stopped or has failed; a completed job stays as it is. Returns its status, or null if there is no such job or the caller lacks the privileges of its role.';
-REVOKE ALL ON FUNCTION workflow.turn_bulk_job(bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.set_bulk_job_status(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_apply(action text, filter jsonb, arguments jsonb DEFAULT '{}') RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -117,7 +117,7 @@ DECLARE
   turned text;
 BEGIN
   PERFORM workflow.require('job', job);
-  turned := workflow.turn_bulk_job(job, 'stopped');
+  turned := workflow.set_bulk_job_status(job, 'stopped');
   IF turned IS NULL THEN
     PERFORM workflow.raise_error('WF616', format('there is no bulk job %s of a role that you belong to', job), NULL, 'List jobs with workflow_list_bulk_jobs.');
   ELSIF turned <> 'stopped' THEN
@@ -135,7 +135,7 @@ DECLARE
   turned text;
 BEGIN
   PERFORM workflow.require('job', job);
-  turned := workflow.turn_bulk_job(job, 'running');
+  turned := workflow.set_bulk_job_status(job, 'running');
   IF turned IS NULL THEN
     PERFORM workflow.raise_error('WF616', format('there is no bulk job %s of a role that you belong to', job), NULL, 'List jobs with workflow_list_bulk_jobs.');
   ELSIF turned <> 'running' THEN
@@ -144,7 +144,7 @@ BEGIN
   RETURN turned;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_resume_bulk_job(bigint) IS
-  'Continues a job of workflow_apply that was stopped or has failed from where it is. Resuming a running job changes nothing. Returns its status. Errors: WF611 if the job has completed, WF613 for null, WF616 if there is no such job or the caller lacks the privileges of its role.';
+  'Resumes a stopped or failed job of workflow_apply where it left off. Resuming a running job changes nothing. Returns its status. Errors: WF611 if the job has completed, WF613 for null, WF616 if there is no such job or the caller lacks the privileges of its role.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume_bulk_job(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_bulk_jobs(max_rows int DEFAULT 100, after bigint DEFAULT NULL)

@@ -42,10 +42,10 @@ BEGIN
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'recent_executions', 'count_executions', 'count_limited', 'execution_shares', 'overdue_rows', 'diagram', 'gantt',
       'say_closed', 'say_hold', 'say_undone', 'say_not_rerun', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_waiting', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
-    -- Bulk operations, with the caller's privileges. add_bulk_job and turn_bulk_job run with the owner's, and store or check the
+    -- Bulk operations, with the caller's privileges. add_bulk_job and set_bulk_job_status run with the owner's, and store or check the
     -- calling role.
     WHEN function_name IN ('lock_executions', 'control_locked', 'rerun_locked', 'prune_each', 'do_each', 'answer_each', 'bulk_step', 'search_by',
-      'check_keys', 'check_apply', 'add_bulk_job', 'turn_bulk_job', 'try_lock_family') THEN 'operator'
+      'check_keys', 'check_apply', 'add_bulk_job', 'set_bulk_job_status', 'try_lock_family') THEN 'operator'
     WHEN function_name IN ('add_errors', 'author_of', 'is_in_progress_elsewhere', 'name_caller', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
       'run_hooks', 'start_by_hook', 'archive_executions', 'delete_executions') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.

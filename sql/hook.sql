@@ -63,7 +63,7 @@ BEGIN
   END IF;
   SELECT d.current_version INTO version FROM workflow.workflow_definition d WHERE d.ref = start_workflow;
   IF NOT FOUND THEN
-    PERFORM workflow.raise_missing('workflow', 'ref', quote_literal(left(start_workflow, 200)));
+    PERFORM workflow.raise_missing('definition', 'ref', quote_literal(left(start_workflow, 200)));
   ELSIF version IS NULL THEN
     PERFORM workflow.raise_error('WF618', format('workflow %s is driven from outside', start_workflow), NULL,
       'Define it with workflow_define to let the engine run it.');
@@ -93,7 +93,7 @@ BEGIN
   RETURN QUERY SELECT h.* FROM workflow.hook h WHERE h.name = workflow_on_end.name;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_on_end(text, workflow.execution_status[], text, jsonb, text) IS
-  'Creates a hook: starts start_workflow, in the same transaction, each time an execution that was not called by another one ends, including each time a rerun ends. statuses: the final statuses it applies to (completed, failed, cancelled, timeout, abandoned); null means all. workflow_pattern: the workflows it applies to, as a ref in which * matches any characters; null means all. attributes: attributes the execution must have; null means any. The parameters of the new execution are hook, execution (its id, as text), workflow, status, parameters, output, error_message, errors and attributes of the one that ended; it is in the same part. A start that fails is recorded as an event (hook_failed) of the execution that ended and has no other effect. One that is skipped because as many executions run as may is an event (hook) without an execution. A start fails, too, at the end of a chain of more than pg_workflow.max_workflow_depth executions started by hooks. If the name exists, the hook is replaced. Returns its row. Errors: WF613 for null, a status that is not final, a pattern that no ref can match, or attributes that are not an object; WF616 if there is no workflow start_workflow; WF618 if it is driven from outside.';
+  'Creates a hook: starts start_workflow, in the same transaction, each time an execution that was not called by another one ends, including each time a rerun ends. statuses: the final statuses it applies to (completed, failed, cancelled, timeout, abandoned); null means all. workflow_pattern: the workflows it applies to, as a ref in which * matches any characters; null means all. attributes: attributes the execution must have; null means any. The parameters of the new execution are hook, execution (its id, as text), workflow, status, parameters, output, error_message, errors and attributes of the one that ended; it is in the same part. A start that fails is recorded as an event (hook_failed) of the execution that ended and has no other effect. A start that is skipped because the workflow has reached its maximum concurrency is recorded as an event (hook) without an execution. A start fails, too, at the end of a chain of more than pg_workflow.max_workflow_depth executions started by hooks. If the name exists, the hook is replaced. Returns its row. Errors: WF613 for null, a status that is not final, a pattern that no ref can match, or attributes that are not an object; WF616 if there is no workflow start_workflow; WF618 if it is driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_on_end(text, workflow.execution_status[], text, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_remove_hook(name text) RETURNS boolean

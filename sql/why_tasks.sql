@@ -113,7 +113,7 @@ BEGIN
         CASE WHEN r.max_running IS NOT NULL THEN format('%s of %s running',
           (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running) END,
         CASE WHEN r.rate IS NOT NULL THEN format('%s may start per %s', r.rate, r.per) END,
-        format('%s of its action ahead of it', CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END),
+        CASE before WHEN 10000 THEN 'at least 10000 tasks' WHEN 1 THEN '1 task' ELSE format('%s tasks', before) END || ' of the same action ahead of it',
         'next one at about ' || workflow.say_time(nullif(greatest(workflow.limit_opens_at(k, r), now), now))),
       format('SELECT workflow_set_limit(%L, …) changes it immediately', r.name);
   END IF;
@@ -248,9 +248,9 @@ BEGIN
       '; running: ' || nullif(c.running, 0) || ', item ' || r.task_index || ' ' || running.why,
       '; queued: ' || nullif(c.queued, 0) || ', the first since ' || workflow.say_time(c.queued_since) || '; ' || q.why,
       '; limited: ' || nullif(c.limited, 0) || ', item ' || m.task_index || ' ' || limited.why,
-      '; later: ' || nullif(c.waiting, 0) || ', item ' || d.task_index || ' ' || waiting.why,
-      '; not their turn yet: ' || nullif(c.held, 0),
-      '; ready after the pause: ' || nullif(c.kept, 0)),
+      '; starting later: ' || nullif(c.waiting, 0) || ', item ' || d.task_index || ' ' || waiting.why,
+      '; waiting for their turn: ' || nullif(c.held, 0),
+      '; to be queued on resume: ' || nullif(c.kept, 0)),
     coalesce(running.hint, limited.hint, waiting.hint, q.hint)
   FROM counted c
   LEFT JOIN workflow.workflow_task_execution r ON r.part = run.part AND r.id = c.first_running

@@ -36,7 +36,7 @@ use crate::connect::Connection;
 use crate::ending::{Ending, Failure};
 use crate::output;
 use crate::stop::Stop;
-use crate::work::{duration, interval};
+use crate::work::duration;
 use app::App;
 use axum::Router;
 use axum::routing::{get, post};
@@ -76,8 +76,8 @@ pub struct Arguments {
     /// Hide values by the end of their path, such as password or card.number; repeatable
     #[arg(long, value_name = "PATH")]
     mask: Vec<String>,
-    /// How often pages look for changes
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval)]
+    /// How often pages look for changes; 0s: never
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     refresh: Duration,
     /// How many connections may be open at once; further ones are told that the console is busy
     #[arg(long, value_name = "NUMBER", default_value = "200", value_parser = clap::value_parser!(u16).range(1..))]

@@ -126,9 +126,16 @@ pub fn is_missing(sqlstate: &str, message: &str) -> bool {
 }
 
 /// Whether a connection has ended, rather than never been made.
-fn is_end(cause: &std::io::Error) -> bool {
+fn is_end(error: &sqlx::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    match error {
+        sqlx::Error::Io(cause) => {
+            matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+        }
+        // What sqlx makes of an end where the server should say whether it supports TLS.
+        sqlx::Error::Protocol(message) => message.contains("unexpected response from SSLRequest: 0x00"),
+        _ => false,
+    }
 }
 
 impl From<sqlx::Error> for Failure {
@@ -150,7 +157,7 @@ impl From<sqlx::Error> for Failure {
                     hint: hint.or_else(|| remedy(&sqlstate).map(str::to_owned)),
                 }
             }
-            sqlx::Error::Io(cause) if is_end(cause) => Failure::unreachable("the server closed the connection")
+            error if is_end(error) => Failure::unreachable("the server closed the connection")
                 .hint("Is it still running? Its log says why it closed the connection."),
             sqlx::Error::Io(cause) => Failure::unreachable(format!("could not connect: {cause}"))
                 .hint("Is the server running? PGHOST, PGPORT and DATABASE_URL say where it is."),

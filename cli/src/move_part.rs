@@ -230,7 +230,7 @@ impl Move {
 
 fn unmovable(part: i32, source: &str, target: &str) -> Failure {
     let hint = "Compare workflow_find_parts() on all servers. Each part must be on exactly one of them.";
-    Failure::refused(format!("part {part} is {source} at the source and {target} at the target")).hint(hint)
+    Failure::refused(format!("part {part}: the source reports {source}, the target reports {target}")).hint(hint)
 }
 
 /// Calls again while a replication slot is in use.

@@ -26,7 +26,7 @@ const SHOWN: usize = 12;
 
 /// Show queues, workers, limits, holds, actions and recent failures, refreshed
 ///
-/// Without a terminal, and with --once, it prints them once.
+/// Without a terminal, or with --once, prints them once and exits.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How often to refresh

@@ -305,7 +305,7 @@ not ok 2 - a <declined> card & \"tears\"
 not ok 3 - {broken}
   ---
   message:
-    - \"1 error\"
+    - \"1:1: WF004: a test file has no `tests`\"
   ...
 "
     );

@@ -5,7 +5,7 @@ pub mod attributes;
 pub mod branch_changes;
 pub mod bulk;
 pub mod claim;
-pub mod concurrency;
+
 pub mod control;
 pub mod due;
 pub mod expired_leases;
@@ -31,3 +31,4 @@ pub mod strays;
 pub mod sub_workflows;
 pub mod tick;
 pub mod undo_children;
+pub mod waiting_executions;

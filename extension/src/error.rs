@@ -90,7 +90,7 @@ impl From<Error> for ErrorReport {
 /// Returns the SQLSTATE of a code, as listed in `docs/functions.md`.
 fn sqlstate(code: Code) -> PgSqlErrorCode {
     match code {
-        Code::WRONG_STATE | Code::NOT_RERUNNABLE | Code::OTHER_MASTER | Code::FOREIGN_PART | Code::TOO_MANY_RUNNING => {
+        Code::WRONG_STATE | Code::NOT_RERUNNABLE | Code::NOT_OWNER | Code::FOREIGN_PART | Code::TOO_MANY_RUNNING => {
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
         }
         Code::SOURCE_LIMIT | Code::LIMIT_EXCEEDED => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,

@@ -1,8 +1,8 @@
 //! The task queue: claims, their order, and where to look first.
 
 pub mod asking;
-pub mod fair_place;
 pub mod fairness;
+pub mod hand_over;
 pub mod hints;
 pub mod part_hint;
 pub mod scan_start;

@@ -145,7 +145,7 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"pg_workflow.default_parts",
         c"Sets the number of parts that executions started without one are spread over.",
-        c"By their idempotency key if they have one. 1 means that all are in part 0; set it before there are keys, since a key is unique in its part.",
+        c"By their idempotency key if they have one. 1 means that all are in part 0; set it before the first key is used, because keys are unique only within a part.",
         &DEFAULT_PARTS,
         1,
         1024,
@@ -183,7 +183,7 @@ pub fn register() {
     GucRegistry::define_string_guc(
         c"pg_workflow.actor",
         c"Names the person for whom the session controls executions.",
-        c"Stored with the role as the author of events, holds and bulk jobs; the first 100 characters count.",
+        c"Stored with the role as the author of events, holds and bulk jobs; only the first 100 characters are used.",
         &ACTOR,
         GucContext::Userset,
         GucFlags::default(),
@@ -199,7 +199,7 @@ pub fn register() {
     GucRegistry::define_bool_guc(
         c"pg_workflow.notify_ends",
         c"Notifies listeners of the ends of executions.",
-        c"Uses NOTIFY on the channel pg_workflow_end, with id and status: 12 completed.",
+        c"Uses NOTIFY on the channel pg_workflow_end; the payload is id and status, such as '12 completed'.",
         &NOTIFY_ENDS,
         GucContext::Userset,
         GucFlags::default(),
@@ -207,7 +207,7 @@ pub fn register() {
     GucRegistry::define_string_guc(
         c"pg_workflow.traceparent",
         c"Sets the span that executions started by this session belong to.",
-        c"As W3C Trace Context writes it; one that is malformed is ignored.",
+        c"In W3C Trace Context format; a malformed value is ignored.",
         &TRACEPARENT,
         GucContext::Userset,
         GucFlags::default(),

@@ -410,7 +410,7 @@ await test('a draft is judged as it is typed, tested and stored', async () => {
   await page.locator('#findings button[data-line]').first().click();
   const source = 'ref: shop.draft\nlabel: D\nversion: 1.0.0\ntasks:\n  - {name: a, action: shop.mail, on_success: b, on_failure: c}\n  - {name: b, action: shop.mail}\n  - {name: c, action: shop.mail}\n';
   await page.getByLabel('Definition').fill(source);
-  await page.locator('#findings', { hasText: 'Nothing is wrong' }).waitFor();
+  await page.locator('#findings', { hasText: 'There are no findings' }).waitFor();
   await page.locator('#tests-of-draft summary').click();
   await page.getByLabel('Tests (YAML)').fill('tests:\n  - name: it goes well\n    answers: {a: {result: 1}, b: {result: 1}}\n    expect: {status: completed, ran: [a, b]}\n');
   await page.locator('#results', { hasText: 'passed it goes well' }).waitFor();

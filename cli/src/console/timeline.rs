@@ -20,13 +20,15 @@ pub fn draw(status: &WorkflowStatus, counts: &[TaskCount], now: DateTime<Utc>) -
     let now = if status.ended { status.updated } else { now };
     let whole = (now - status.created).num_milliseconds().max(1) as f64;
     let at = |time: DateTime<Utc>| ((time - status.created).num_milliseconds() as f64 / whole).clamp(0.0, 1.0) * WIDTH;
-    let begun: Vec<_> = counts.iter().filter_map(|count| Some((count, count.started_at?))).take(BARS).collect();
+    let mut begun: Vec<_> = counts.iter().filter_map(|count| Some((count, count.started_at?))).collect();
+    let all = begun.len();
+    begun.truncate(BARS);
     if begun.is_empty() {
         return page::nothing("Nothing has run yet.");
     }
     let height = begun.len() as f64 * ROW + 4.0;
     html! {
-        p.legend.dim { span { "×3 its items together" } span { "↻ retries" } span { "↶ undo" } span { "⤓ closing" } }
+        p.legend.dim { span { "×3 number of items" } span { "↻ retries" } span { "↶ undo" } span { "⤓ closing" } }
         div.scroll tabindex="0" role="group" aria-label="Timeline" {
             svg.timeline viewBox=(format!("0 0 {} {height}", LEFT + WIDTH + RIGHT)) role="img" aria-label=(format!("When {} tasks ran", begun.len())) {
                 @for (row, (count, start)) in begun.iter().enumerate() {
@@ -38,7 +40,7 @@ pub fn draw(status: &WorkflowStatus, counts: &[TaskCount], now: DateTime<Utc>) -
                     text.name x=(LEFT - 10.0) y=(y + 13.0) { (conductor::finding::shorten(&name(count), 30)) }
                     g class=(kind(count)) {
                         title { (name(count)) ": " (notes) }
-                        rect class=(format!("b-{}", worst(count))) x=(format!("{:.1}", LEFT + from)) y=(y) width=(format!("{width:.1}")) height=(BAR) rx="3" {}
+                        rect class=(format!("b-{}", dominant_status(count))) x=(format!("{:.1}", LEFT + from)) y=(y) width=(format!("{width:.1}")) height=(BAR) rx="3" {}
                         @if let Some(share) = failed_share(count) {
                             rect.b-failed x=(format!("{:.1}", LEFT + from)) y=(format!("{:.1}", y + BAR * (1.0 - share))) width=(format!("{width:.1}")) height=(format!("{:.1}", BAR * share)) rx="3" {}
                         }
@@ -47,7 +49,7 @@ pub fn draw(status: &WorkflowStatus, counts: &[TaskCount], now: DateTime<Utc>) -
                 }
             }
         }
-        @if counts.len() > BARS { p.dim { "The first " (BARS) "." } }
+        @if all > BARS { p.dim { "Only the first " (BARS) " of " (all) " tasks are shown." } }
     }
 }
 
@@ -92,7 +94,7 @@ fn failed_share(count: &TaskCount) -> Option<f64> {
 }
 
 /// Returns the status that stands for all rows of a task. If only some have failed, it is that of the others.
-fn worst(count: &TaskCount) -> &'static str {
+fn dominant_status(count: &TaskCount) -> &'static str {
     match count {
         TaskCount { running: 1.., .. } => "running",
         TaskCount { pending: 1.., .. } => "pending",
@@ -133,7 +135,8 @@ mod tests {
 
     #[test]
     fn items_retries_undo_and_closing_are_told_apart() {
-        let told = |count: TaskCount| (name(&count), kind(&count), notes(&count, "1 s".into()), worst(&count));
+        let told =
+            |count: TaskCount| (name(&count), kind(&count), notes(&count, "1 s".into()), dominant_status(&count));
         assert_eq!(told(count(|_| {})), ("ship".into(), "bar", "1 s".into(), "completed"));
         let items = |count: &mut TaskCount| {
             (count.has_items, count.total, count.completed, count.failed, count.retries) = (true, 10, 7, 3, 2);

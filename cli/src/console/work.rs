@@ -88,7 +88,7 @@ pub async fn check(State(app): State<Arc<App>>, visit: Visit) -> Result<Response
             h1 { "Health" }
             section.card {
                 @if overdue.is_empty() { p.good { "Nothing is overdue." } }
-                @for row in &overdue { p.error { (row.rows) " of " (row.kind) " due since " (page::time(row.oldest)) } }
+                @for row in &overdue { p.error { (row.kind) ": " (row.rows) " overdue, the oldest since " (page::time(row.oldest)) } }
             }
             section.card {
                 @if !deep { p { "Checking every invariant reads all data." } a.button href="/check?deep" { "Check the data" } }

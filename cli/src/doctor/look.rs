@@ -55,8 +55,9 @@ pub async fn require_extension(session: &mut PgConnection) -> Result<(), Failure
         None => Err(Failure::unreachable("the extension pg_workflow is not installed in this database")
             .hint("Run pg-workflow install as a superuser.")),
         Some(installed) if installed != program => {
-            let text =
-                format!("this program has version {program}, and the extension {installed}: see `pg-workflow doctor`");
+            let text = format!(
+                "this program is version {program}, but the extension is version {installed}: see `pg-workflow doctor`"
+            );
             output::warning(&text);
             Ok(())
         }
@@ -90,7 +91,7 @@ pub async fn examine(session: &mut PgConnection, deep: bool) -> Result<Vec<Check
     }
     let program = env!("CARGO_PKG_VERSION");
     if let Some(installed) = extension.installed.filter(|installed| installed != program) {
-        let message = format!("this program has version {program}, and the extension {installed}");
+        let message = format!("this program is version {program}, but the extension is version {installed}");
         checks.push(bad(message, "Use the program of the same version."));
     }
     let levels = levels(session).await?;
@@ -157,7 +158,7 @@ async fn privileges(session: &mut PgConnection, levels: &[String]) -> Result<Che
     Ok(bad(
         "this role may not call any of the extension's functions",
         format!(
-            "As the owner of the extension, run SELECT workflow_grant('{role}', 'operator'), or with worker, reader or author."
+            "As the owner of the extension, run SELECT workflow_grant('{role}', 'operator'); worker, reader and author are the other levels."
         ),
     ))
 }
@@ -170,9 +171,9 @@ async fn ticking(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
         .filter(|row| Utc::now() - row.oldest > LATE)
         .map(|row| {
             let message = format!(
-                "{} of kind {} have been due for {}",
-                count(row.rows as usize, "row"),
+                "{}: {} overdue, the oldest for {}",
                 row.kind,
+                count(row.rows as usize, "row"),
                 ago(row.oldest)
             );
             bad(
@@ -195,7 +196,7 @@ async fn queues(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
         let waiting = format!("{}: {tasks} waiting, the first for {}", queue.action_ref, ago(queue.oldest));
         checks.push(match served {
             false => bad(
-                format!("{waiting}: no worker has any of them"),
+                format!("{waiting}: no worker has claimed any of them"),
                 format!("Run a worker for it: pg-workflow work --action {}=COMMAND.", queue.action_ref),
             ),
             true => bad(format!("{waiting}: its workers are busy"), "Run more workers, or increase their concurrency."),

@@ -179,10 +179,24 @@ fn parse(result: &[u8]) -> Result<Value, Failure> {
     if result.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(result).map_err(|error| {
+    let value: Value = serde_json::from_slice(result).map_err(|error| {
         let start: String = String::from_utf8_lossy(result).chars().take(200).collect();
         Failure::new("output", format!("the command did not print JSON: {error}")).with("output", start)
-    })
+    })?;
+    if has_nul(&value) {
+        return Err(Failure::new("output", "the result contains \\u0000, which PostgreSQL cannot store"));
+    }
+    Ok(value)
+}
+
+/// Whether a text or key in a value contains a NUL character.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        _ => false,
+    }
 }
 
 /// Returns the failure that a command reports by its exit status.

@@ -1,7 +1,7 @@
 //! Heartbeats: leases are extended while handlers run, and the progress that handlers have recorded is stored.
 
 use super::handlers::{Held, Lease};
-use super::run::is_indigestible;
+use super::run::is_permanently_rejected;
 use super::{Never, Worker};
 use crate::{Engine, LeaseState, Result};
 use serde_json::Value;
@@ -20,7 +20,7 @@ impl Worker {
             for beats in beats.chunks(10_000) {
                 match self.send_heartbeat(held, beats).await {
                     Ok(()) => {}
-                    Err(error) if is_indigestible(&error) => self.send_progress_singly(held, beats).await,
+                    Err(error) if is_permanently_rejected(&error) => self.send_progress_singly(held, beats).await,
                     Err(error) => {
                         warn!(%error, "heartbeat failed");
                         put_back(held, beats);
@@ -57,7 +57,7 @@ impl Worker {
         for beat in beats.iter().filter(|(_, progress)| progress.is_some()) {
             match self.send_heartbeat(held, std::slice::from_ref(beat)).await {
                 Ok(()) => {}
-                Err(error) if is_indigestible(&error) => {
+                Err(error) if is_permanently_rejected(&error) => {
                     let (task, _) = beat.0;
                     warn!(task, %error, "the progress cannot be stored, and is dropped");
                 }

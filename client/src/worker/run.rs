@@ -77,7 +77,7 @@ impl<'w> Run<'w> {
         let mut next_look = Instant::now();
         while !shutdown.is_cancelled() {
             let done = self.handlers.gather().await;
-            self.put_out(done);
+            self.queue_reports(done);
             let looking = !self.handlers.room.is_full() && (next_look <= Instant::now() || !self.outbox.is_empty());
             if looking || !self.outbox.is_empty() {
                 let wait = match self.exchange(looking).await {
@@ -99,7 +99,7 @@ impl<'w> Run<'w> {
             tokio::select! {
                 biased;
                 _ = shutdown.cancelled() => {}
-                Some(done) = self.handlers.next() => self.put_out(done),
+                Some(done) = self.handlers.next() => self.queue_reports(done),
                 _ = sleep_until(next_look), if has_room && self.outbox.is_empty() => {}
                 _ = self.hints.notified(), if has_room && self.outbox.is_empty() => next_look = Instant::now(),
                 _ = std::future::ready(()), if !self.outbox.is_empty() => {}
@@ -116,7 +116,7 @@ impl<'w> Run<'w> {
         let mut undelivered = None;
         loop {
             let done = self.handlers.collect();
-            self.put_out(done);
+            self.queue_reports(done);
             if self.handlers.running() == 0 && self.outbox.is_empty() {
                 return Ok(());
             }
@@ -131,7 +131,7 @@ impl<'w> Run<'w> {
             } else if self.outbox.is_empty()
                 && let Ok(Some(done)) = timeout_at(end, self.handlers.next()).await
             {
-                self.put_out(done);
+                self.queue_reports(done);
             }
             if Instant::now() >= end {
                 break;
@@ -211,7 +211,7 @@ impl<'w> Run<'w> {
         };
         let answered = worker.answered(call).await;
         let (connection, (answers, claimed)) = match answered {
-            Err(error) if reports > 0 && is_indigestible(&error) => {
+            Err(error) if reports > 0 && is_permanently_rejected(&error) => {
                 self.set_aside(&error);
                 return Ok(None);
             }
@@ -250,7 +250,7 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn put_out(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+    fn queue_reports(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
         self.outbox.extend(outcomes.into_iter().map(|outcome| Report { outcome, substitute: false }));
     }
 
@@ -306,7 +306,7 @@ impl<'w> Run<'w> {
 
 /// Whether the server cannot process a report or progress, and never will. PostgreSQL's own errors of this kind are in
 /// class XX.
-pub(super) fn is_indigestible(error: &Error) -> bool {
+pub(super) fn is_permanently_rejected(error: &Error) -> bool {
     match error {
         Error::Validation(_) | Error::LimitExceeded(_) | Error::Conflict(_) => true,
         Error::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| code.starts_with("XX")),

@@ -47,8 +47,8 @@ impl Code {
     pub const NOT_FOUND: Code = Code(616);
     /// A key is taken.
     pub const ALREADY_EXISTS: Code = Code(617);
-    /// A row is driven by the engine and not from outside, or the reverse.
-    pub const OTHER_MASTER: Code = Code(618);
+    /// A row belongs to the engine, or to a system outside, and only its owner may change it.
+    pub const NOT_OWNER: Code = Code(618);
     /// Something that is stored, or that the server provides, cannot be used.
     pub const UNUSABLE: Code = Code(619);
     /// The role is bound to other parts.

@@ -101,9 +101,9 @@ fn workflow_add_bulk_job(
     Ok(job)
 }
 
-/// `workflow.turn_bulk_job` in `sql/bulk_job.sql`.
+/// `workflow.set_bulk_job_status` in `sql/bulk_job.sql`.
 #[pg_extern(sql = false)]
-fn workflow_turn_bulk_job(
+fn workflow_set_bulk_job_status(
     job: Option<i64>,
     status: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -112,7 +112,9 @@ fn workflow_turn_bulk_job(
     let now = clock::now()?;
     let status = Spi::connect(|client| {
         let values = [job.into(), status.into(), caller.role().into(), now.into()];
-        statements::run(client, include_str!("../../queries/turn_bulk_job.sql"), &values)?.first().get::<String>(1)
+        statements::run(client, include_str!("../../queries/set_bulk_job_status.sql"), &values)?
+            .first()
+            .get::<String>(1)
     })?;
     Ok(status)
 }

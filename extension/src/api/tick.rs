@@ -1,7 +1,7 @@
 //! `workflow_tick`.
 
 use crate::caller::Caller;
-use crate::engine::due::Look;
+use crate::engine::due::TickScope;
 use crate::engine::tick::tick;
 use crate::error::Error;
 use crate::pg::clock;
@@ -27,5 +27,5 @@ fn workflow_tick(
     let deletes = parts.is_none();
     let parts = caller.foreign().restrict(&parts);
     let now = clock::now()?;
-    Ok(Spi::connect(|client| tick(&Look { client, now, max_rows, parts, deletes }))?)
+    Ok(Spi::connect(|client| tick(&TickScope { client, now, max_rows, parts, deletes }))?)
 }

@@ -191,7 +191,7 @@ fn finish_one(caller: &Caller, report: WorkerReport) -> Result<Option<String>, E
             let hint = match code {
                 Code::STALE_LEASE => "Stop working on it: it has been given to another worker, or has ended.",
                 Code::NOT_FOUND => "Pass the id and the lease token that workflow_claim returned.",
-                Code::OTHER_MASTER => "Use workflow_update_task_execution.",
+                Code::NOT_OWNER => "Use workflow_update_task_execution.",
                 Code::PART_NOT_GRANTED => "Report only tasks in parts to which workflow_grant has bound the role.",
                 Code::FOREIGN_PART => "Report it to the server that now has the part.",
                 _ => "Fix the report and resend it.",

@@ -15,7 +15,7 @@ use crate::pg::random;
 use crate::pg::statements;
 use crate::queue::asking::Asking;
 use crate::queue::part_hint;
-use crate::queue::scan_start::{self, Look, Place};
+use crate::queue::scan_start::{self, Place, QueueScan};
 use crate::settings;
 use crate::store::{Handed, Leases, lock_leases};
 use pgrx::datum::TimestampWithTimeZone;
@@ -153,7 +153,7 @@ fn claim_part(
         return Ok(());
     }
     let before = claimed.tasks.len();
-    let look = Look::begin(part, &actions, now);
+    let look = QueueScan::begin(part, &actions, now);
     let mut place = look.place();
     claim_from(client, now, asking, (part, place), &actions, claimed)?;
     if claimed.tasks.is_empty() && !asking.is_served && look.forget() {

@@ -13,7 +13,7 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeSet;
 
 /// Scope of a tick: where to look, and for how many rows.
-pub struct Look<'c, 'conn> {
+pub struct TickScope<'c, 'conn> {
     pub client: &'c SpiClient<'conn>,
     pub now: TimestampWithTimeZone,
     pub max_rows: i32,
@@ -23,7 +23,7 @@ pub struct Look<'c, 'conn> {
     pub deletes: bool,
 }
 
-impl Look<'_, '_> {
+impl TickScope<'_, '_> {
     /// Returns the arguments of a statement that finds due work. An index can use the lowest and the highest part.
     pub fn arguments(&self) -> [DatumWithOid<'static>; 5] {
         let (lowest, highest) = id::bounds(&self.parts);

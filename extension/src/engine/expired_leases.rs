@@ -1,7 +1,7 @@
 //! Expired leases: their tasks are claimed again by others, or end as abandoned.
 
 use crate::engine::advance::Advance;
-use crate::engine::due::{Look, end, lock_runs};
+use crate::engine::due::{TickScope, end, lock_runs};
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::free_slots;
@@ -10,7 +10,7 @@ use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::queue::hints;
 use crate::settings;
-use conductor::engine::rest::is_lost_needlessly;
+use conductor::engine::rest::need_not_be_retried;
 use conductor::engine::state::TaskKey;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -25,7 +25,7 @@ pub fn expire_leases(
     max_rows: i32,
     parts: Option<Vec<Option<i32>>>,
 ) -> Result<i32, Error> {
-    let look = Look { client, now, max_rows, parts, deletes: false };
+    let look = TickScope { client, now, max_rows, parts, deletes: false };
     let mut rows = statements::run(client, include_str!("../../queries/find_expired_leases.sql"), &look.arguments())?;
     let (mut parts, mut leases) = (Vec::new(), Vec::new());
     while rows.next().is_some() {
@@ -65,9 +65,11 @@ pub fn expire_leases(
                 continue;
             }
             let (count, worker) = (counted.get::<i32>(3)?.unwrap_or_default(), counted.get::<String>(4)?);
+            let expired =
+                if count == 1 { "its lease has expired".into() } else { format!("{count} leases have expired") };
             let message = match &worker {
-                Some(worker) => format!("worker {worker} did not finish it in time; {count} leases have expired"),
-                None => format!("{count} leases have expired"),
+                Some(worker) => format!("worker {worker} did not finish it in time; {expired}"),
+                None => expired,
             };
             let error = json!({"type": "abandoned", "message": message, "worker": worker, "lost_leases": count});
             abandoned.push((counted.get::<i64>(1)?.unwrap_or_default(), "abandoned", Some(error.to_string())));
@@ -113,7 +115,7 @@ fn needless(client: &SpiClient, now: TimestampWithTimeZone, lost: &[LostTask]) -
         let Some(run) = advance.runs.get(&task.run) else { return false };
         let Some(node) = run.graph.find(&task.name) else { return false };
         let key = TaskKey { node, route: task.route, visit: task.visit };
-        is_lost_needlessly(&run.graph, &run.before, key, task.is_item)
+        need_not_be_retried(&run.graph, &run.before, key, task.is_item)
     };
     Ok(lost.iter().filter(is_needless).map(|task| task.id).collect())
 }

@@ -64,7 +64,7 @@ pub fn lock<'c, 'conn>(
         }
         (None, false) => {
             let message = format!("execution {execution} is driven from outside");
-            return Err(Error::refused(Code::OTHER_MASTER, message, "Use workflow_update_workflow_execution."));
+            return Err(Error::refused(Code::NOT_OWNER, message, "Use workflow_update_workflow_execution."));
         }
     };
     let (descendants, unvisited) = lock_descendants(client, id, execution, patience)?;

@@ -80,7 +80,7 @@ pub fn judge<'o>(
         let node = outcome.row.as_ref().zip(run).and_then(|(row, run)| run.graph.find(&row.task_name));
         let outside = || {
             let message = format!("task {} is driven from outside", outcome.task.unwrap_or_default());
-            Some(outcome.answer(Err(Refusal { code: Code::OTHER_MASTER, message })))
+            Some(outcome.answer(Err(Refusal { code: Code::NOT_OWNER, message })))
         };
         let judged = match reporter {
             _ if outcome.is_pending => Ok(TaskEnd::Completed),

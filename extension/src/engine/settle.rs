@@ -1,10 +1,10 @@
 //! The loop that writes the conductor's decisions and processes their consequences until there are none.
 
 use crate::engine::advance::Advance;
-use crate::engine::concurrency;
 use crate::engine::internal_tasks;
 use crate::engine::reports;
 use crate::engine::sub_workflows;
+use crate::engine::waiting_executions;
 use crate::error::Error;
 use crate::queue::asking::Asking;
 use crate::store::{Handed, WithdrawnRows, Written, withdrawn};
@@ -31,7 +31,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
                 return Ok(handed);
             }
             let crowded = std::mem::take(&mut advance.crowded);
-            concurrency::displace(advance, crowded)?;
+            waiting_executions::displace(advance, crowded)?;
         } else {
             let written = std::mem::take(&mut open);
             advance.rest.extend(written.rest);

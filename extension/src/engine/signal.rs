@@ -193,7 +193,7 @@ fn lock_now(client: &SpiClient, execution: i64, hint: &str) -> Result<Signalled,
         return Err(Error::refused(Code::NOT_FOUND, message, "Pass the id that workflow_start returned."));
     };
     let Some(version) = row.get::<i64>(3)? else {
-        return Err(Error::refused(Code::OTHER_MASTER, format!("execution {execution} is driven from outside"), hint));
+        return Err(Error::refused(Code::NOT_OWNER, format!("execution {execution} is driven from outside"), hint));
     };
     Ok(Signalled { run, status: row.get::<String>(2)?.unwrap_or_default(), version })
 }

@@ -31,7 +31,7 @@ pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     }
     let version = rows.get::<i64>(3)?.ok_or_else(|| {
         Error::refused(
-            Code::OTHER_MASTER,
+            Code::NOT_OWNER,
             format!("workflow {reference} is driven from outside"),
             "Define it with workflow_define to let the engine run it.",
         )

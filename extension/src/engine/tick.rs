@@ -7,8 +7,7 @@ use crate::engine::advance::Advance;
 use crate::engine::advance::MAX_REACHED;
 use crate::engine::advance::read_runs;
 use crate::engine::bulk;
-use crate::engine::concurrency;
-use crate::engine::due::{Look, end, lock_runs};
+use crate::engine::due::{TickScope, end, lock_runs};
 use crate::engine::expired_leases::expire_leases;
 use crate::engine::finish::take_up_all;
 use crate::engine::internal_tasks;
@@ -18,6 +17,7 @@ use crate::engine::reports::report_own;
 use crate::engine::retention;
 use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
+use crate::engine::waiting_executions;
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::check_keys;
@@ -35,8 +35,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Does what is due, up to `max_rows` of each kind. Returns how much was done.
-pub fn tick(look: &Look) -> Result<i32, Error> {
-    let Look { client, now, max_rows, parts, deletes } = look;
+pub fn tick(look: &TickScope) -> Result<i32, Error> {
+    let TickScope { client, now, max_rows, parts, deletes } = look;
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
     done += upkeep::count_running(client, *now, *max_rows)?;
@@ -57,8 +57,8 @@ pub fn tick(look: &Look) -> Result<i32, Error> {
 }
 
 /// Continues tasks whose delay, retry delay or time limit has elapsed. Returns the number of tasks.
-fn wake_tasks(look: &Look) -> Result<i32, Error> {
-    let Look { client, now, .. } = look;
+fn wake_tasks(look: &TickScope) -> Result<i32, Error> {
+    let TickScope { client, now, .. } = look;
     let due =
         numbers(statements::run(client, include_str!("../../queries/find_due_tasks.sql"), &look.arguments())?, 1)?;
     if due.is_empty() {
@@ -128,8 +128,8 @@ fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<i6
 
 /// Continues executions that have exceeded their workflow's time limit, or that still have to notify others that they
 /// ended or stopped. Returns the number of executions.
-fn end_due_executions(look: &Look) -> Result<i32, Error> {
-    let Look { client, now, .. } = look;
+fn end_due_executions(look: &TickScope) -> Result<i32, Error> {
+    let TickScope { client, now, .. } = look;
     let mut rows = statements::run(client, include_str!("../../queries/find_due_runs.sql"), &look.arguments())?;
     let (mut executions, mut waiting) = (Vec::new(), Vec::new());
     while rows.next().is_some() {
@@ -140,7 +140,7 @@ fn end_due_executions(look: &Look) -> Result<i32, Error> {
     // First, while they still wait: the others may cancel them.
     if !waiting.is_empty() {
         let mut advance = Advance::new(client, *now, BTreeMap::new());
-        done += concurrency::recheck_waiting(&mut advance, waiting)?;
+        done += waiting_executions::recheck_waiting(&mut advance, waiting)?;
         settle(&mut advance, None)?;
     }
     for execution in executions {
@@ -178,8 +178,8 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
 }
 
 /// Starts executions whose schedules are due, at most `max_rows`. Returns how many were started.
-fn fire_schedules(look: &Look) -> Result<i32, Error> {
-    let Look { client, now, max_rows, parts, .. } = look;
+fn fire_schedules(look: &TickScope) -> Result<i32, Error> {
+    let TickScope { client, now, max_rows, parts, .. } = look;
     let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
     let due = numbers(statements::run(client, include_str!("../../queries/find_due_schedules.sql"), &arguments)?, 1)?;
     let mut fired = 0;

@@ -43,7 +43,7 @@ pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64
     check_soon(client, now, idle.map(|room| room.key).chain(rated).collect())
 }
 
-/// Lets those behind tasks that have left the queue without starting have the slots that were freed for these.
+/// Passes the slots that were freed for tasks which have left the queue without starting on to the tasks behind them.
 pub fn pass_up_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() && crate::limits::are_in_use() {
         let arguments = [tasks.into(), now.into()];

@@ -1,5 +1,6 @@
 //! Assigning limits to new tasks: those of the task and of its action, except those for which a call above it already
-//! holds a slot.
+//! holds a slot. A claim takes the slots ([`take`](crate::limits::take)); those that become free are given to the tasks
+//! that wait for them by [`admit`](crate::limits::admit).
 
 use crate::cache::actions::{self, Facts};
 use crate::error::Error;

@@ -1,4 +1,5 @@
-//! Lower bounds on the planner's row estimates, in effect while our plans are made.
+//! Lower bounds on the planner's row estimates, in effect while our plans are made ([`statements`](crate::pg::statements),
+//! which also switches scans of whole tables off).
 //!
 //! Autovacuum may analyze a table whose rows have just been deleted but not removed: many pages, hardly any rows. Until it
 //! comes again, the planner believes that the table stays nearly empty, however many rows are added, and that reading all

@@ -11,7 +11,7 @@ use pgrx::pg_sys::Oid;
 use std::cell::RefCell;
 
 /// How long a hint is valid, in microseconds.
-const A_WHILE: i64 = 1_000_000;
+const LIFETIME: i64 = 1_000_000;
 
 struct Last {
     /// OID of the table of tasks, which changes if the extension is dropped and recreated.
@@ -33,7 +33,7 @@ pub fn known(asking: &Asking, now: TimestampWithTimeZone) -> Option<i32> {
     let (table, now) = (table(), now.into_inner());
     LAST.with_borrow(|last| {
         let last = last.as_ref()?;
-        let is_fresh = (last.since..last.since + A_WHILE).contains(&now);
+        let is_fresh = (last.since..last.since + LIFETIME).contains(&now);
         (last.again && is_fresh && last.table == table && last.actions == asking.actions).then_some(last.part)
     })
 }

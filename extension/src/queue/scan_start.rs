@@ -15,11 +15,11 @@ use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 
 /// Number of pages that can be read in negligible time.
-const MANY: i64 = 8;
+const CHEAP_PAGES: i64 = 8;
 
 /// How long the result is reused per page read, in microseconds: some hundred times what it takes to read the page
 /// twice, with a visit to each of its tasks.
-const A_PAGE: i64 = 10_000;
+const REUSE_PER_PAGE: i64 = 10_000;
 
 /// Maximum time for which a head is reused, in microseconds: the equivalent of one step of priority.
 const LONGEST: i64 = 60_000_000;
@@ -50,7 +50,7 @@ thread_local! {
 }
 
 /// A look at the queue of a part, for tasks of some actions.
-pub struct Look<'a> {
+pub struct QueueScan<'a> {
     queue: Oid,
     part: i32,
     actions: &'a [String],
@@ -59,11 +59,11 @@ pub struct Look<'a> {
     read: i64,
 }
 
-impl<'a> Look<'a> {
+impl<'a> QueueScan<'a> {
     /// Begins a look.
-    pub fn begin(part: i32, actions: &'a [String], now: TimestampWithTimeZone) -> Look<'a> {
+    pub fn begin(part: i32, actions: &'a [String], now: TimestampWithTimeZone) -> QueueScan<'a> {
         let queue = queue();
-        Look { queue, part, actions, now, read: relation::pages_read(queue) }
+        QueueScan { queue, part, actions, now, read: relation::pages_read(queue) }
     }
 
     fn is_of(&self, head: &Head) -> bool {
@@ -92,7 +92,7 @@ impl<'a> Look<'a> {
     /// tasks, and descending to the first one of each action, does not make it long.
     pub fn end(self, client: &SpiClient, expected: usize) -> Result<(), Error> {
         let read = relation::pages_read(self.queue) - self.read;
-        if read < MANY + (expected / ENTRIES + 4 * self.actions.len()) as i64 {
+        if read < CHEAP_PAGES + (expected / ENTRIES + 4 * self.actions.len()) as i64 {
             return Ok(());
         }
         let (time, id) = self.place();
@@ -100,7 +100,7 @@ impl<'a> Look<'a> {
         let first = statements::run(client, include_str!("../../queries/find_head.sql"), &arguments)?.first();
         let Some(place) = first.get::<TimestampWithTimeZone>(1)?.zip(first.get::<i64>(2)?) else { return Ok(()) };
         let from = self.now.into_inner();
-        let until = from + (read * A_PAGE).min(LONGEST);
+        let until = from + (read * REUSE_PER_PAGE).min(LONGEST);
         HEADS.with_borrow_mut(|heads| match heads.iter_mut().find(|head| self.is_of(head)) {
             Some(head) => head.place = place,
             None => {

@@ -34,7 +34,10 @@ async fn a_queue_without_workers_is_found() {
         let output = program.run(&["doctor"]).await;
         let told = crate::program::printed(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("✗ shop.mail: 1 task waiting, the first for 1h00m: no worker has any of them"), "{told}");
+        assert!(
+            told.contains("✗ shop.mail: 1 task waiting, the first for 1h00m: no worker has claimed any of them"),
+            "{told}"
+        );
         assert!(told.contains("hint: Run a worker for it: pg-workflow work --action shop.mail=COMMAND."), "{told}");
         assert!(program.good(&["top", "--once"]).await.contains("shop.mail"));
     })
@@ -57,8 +60,8 @@ async fn a_bulk_job_that_nobody_ticks_is_found() {
         let told = crate::program::printed(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(
-            told.contains("1 row of kind bulk_job have been due for 59m")
-                || told.contains("1 row of kind bulk_job have been due for 1h"),
+            told.contains("bulk_job: 1 row overdue, the oldest for 59m")
+                || told.contains("bulk_job: 1 row overdue, the oldest for 1h"),
             "{told}"
         );
         assert!(told.contains("Nothing is ticking"), "{told}");

@@ -55,13 +55,13 @@ async fn an_older_extension_is_reported() {
             "{told}"
         );
         let output = program.run(&["doctor"]).await;
-        assert!(printed(&output).contains("✗ this program has version "), "{}", printed(&output));
+        assert!(printed(&output).contains("✗ this program is version "), "{}", printed(&output));
         let mut worker = program.command(&["work", "--action", "shop.charge=cat"]);
         let mut worker = worker.stderr(std::process::Stdio::piped()).spawn().unwrap();
         let mut told = BufReader::new(worker.stderr.take().unwrap()).lines();
         let first = tokio::time::timeout(Duration::from_secs(30), told.next_line()).await.unwrap().unwrap().unwrap();
         assert!(
-            first.starts_with("warning: this program has version ") && first.contains("the extension 0.0.9"),
+            first.starts_with("warning: this program is version ") && first.contains("the extension is version 0.0.9"),
             "{first}"
         );
         worker.kill().await.unwrap();

@@ -100,7 +100,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "search_by",
             "start_by_hook",
             "try_lock_family",
-            "turn_bulk_job",
+            "set_bulk_job_status",
             "wake_limit_keys",
         ],
     ),

@@ -51,7 +51,9 @@ async fn a_burst_of_a_hundred_thousand_years_can_be_listed() {
         session.run("DELETE FROM workflow.hold").await;
         let why: String = session.value(format!("SELECT why FROM workflow_why({waiting})")).await;
         assert!(
-            why.starts_with("is waiting for limit mail: 1 may start per 31 days, 0 of its action ahead of it"),
+            why.starts_with(
+                "is waiting for limit mail: 1 may start per 31 days, 0 tasks of the same action ahead of it"
+            ),
             "{why}"
         );
     })

@@ -5,7 +5,7 @@ use pg_workflow_tests::with_database;
 use serde_json::json;
 
 /// Number of executions.
-const STARTED: i32 = 5_000;
+const STARTED: i32 = 10_000;
 
 /// Returns how many pages of our tables and indexes this transaction has read.
 async fn pages(session: &mut Session) -> i64 {

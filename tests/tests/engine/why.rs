@@ -161,7 +161,7 @@ async fn a_task_with_items_is_one_sentence() {
         session.at(3.0).await;
         let sentence = "task deploy 2 of 7 items have ended (1 failed); \
              running: 1, item 2 was claimed by w1 (attempt 1) at 00:00:00, lease until 00:00:30; \
-             queued: 3, the first since 00:00:00; action demo.a was last claimed at 00:00:00; not their turn yet: 1";
+             queued: 3, the first since 00:00:00; action demo.a was last claimed at 00:00:00; waiting for their turn: 1";
         assert_why(&mut session, id, &[(sentence, "")]).await;
         session.run(format!("SELECT workflow_pause({id})")).await;
         session.at(30.0).await;
@@ -170,7 +170,7 @@ async fn a_task_with_items_is_one_sentence() {
         let resume = format!("SELECT workflow_resume({id})");
         let sentence = "task deploy 2 of 7 items have ended (1 failed); \
              running: 1, item 2 was claimed by w1 (attempt 1), whose lease ended at 00:00:30, \
-             and workflow_tick has not been called since; not their turn yet: 1; ready after the pause: 3";
+             and workflow_tick has not been called since; waiting for their turn: 1; to be queued on resume: 3";
         assert_why(&mut session, id, &[(&paused, &resume), (sentence, TICK)]).await;
     })
     .await;

@@ -25,7 +25,7 @@ fn is_needless(graph: &Graph, execution: &Execution, node: NodeId, route: u32) -
 
 /// Whether a task, or one of its items, need not be taken over if its worker is lost: because its outcome does not
 /// matter, or because enough of its items have completed.
-pub fn is_lost_needlessly(graph: &Graph, execution: &Execution, key: TaskKey, is_item: bool) -> bool {
+pub fn need_not_be_retried(graph: &Graph, execution: &Execution, key: TaskKey, is_item: bool) -> bool {
     let progress = || execution.state.items.iter().find(|progress| progress.key == key);
     is_needless(graph, execution, key.node, key.route) || is_item && progress().is_some_and(Progress::has_enough)
 }

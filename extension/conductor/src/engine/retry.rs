@@ -51,7 +51,11 @@ impl Conductor<'_> {
             .unwrap_or(0.0);
         let delay = grown(&repeat.growth, delay, reported.repetitions);
         let (end, kind, why) = if i64::from(reported.repetitions) >= max.as_i64().unwrap_or(0) {
-            (TaskEnd::Failed, "repeat", format!("{} repetitions", reported.repetitions))
+            (
+                TaskEnd::Failed,
+                "repeat",
+                format!("{} repetition{}", reported.repetitions, if reported.repetitions == 1 { "" } else { "s" }),
+            )
         } else if let Some(most) = repeat.timeout.filter(|most| reported.elapsed + delay > *most as f64) {
             (TaskEnd::Timeout, "timeout", format!("{most} s"))
         } else {

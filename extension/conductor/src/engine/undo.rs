@@ -145,8 +145,8 @@ impl Conductor<'_> {
     /// Whether a task has an undo and it is unknown whether the task was done.
     pub(crate) fn is_unknown(&self, reported: &Reported) -> bool {
         let node = self.graph.node(reported.key.node);
-        let has_ended_so = matches!(reported.end, TaskEnd::Timeout | TaskEnd::Abandoned);
-        has_ended_so && node.has_undo() && node.signal.is_none() && reported.undoable.is_none()
+        let outcome_is_unknown = matches!(reported.end, TaskEnd::Timeout | TaskEnd::Abandoned);
+        outcome_is_unknown && node.has_undo() && node.signal.is_none() && reported.undoable.is_none()
     }
 
     fn number_undo(&mut self, reported: &Reported, call: Data) {

@@ -15,7 +15,8 @@ pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
     nested_forks(check, shape);
 }
 
-/// Reports joins that wait for more tasks than lead to them, or for one, or that cancel in a cycle.
+/// Reports joins that wait for more tasks than lead to them, that have fewer than two inbound tasks, or that cancel the
+/// rest in or after a cycle.
 fn counts(check: &mut Check<'_>, shape: &Shape<'_>) {
     let cyclic: Vec<usize> = shape.cycles.iter().flatten().copied().collect();
     let behind_cycles = shape.reach(&cyclic, None);

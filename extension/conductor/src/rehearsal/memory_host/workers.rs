@@ -25,7 +25,14 @@ impl Ledger {
         }
         let error = Data::from_pairs([
             ("type", Data::from("abandoned")),
-            ("message", Data::from(format!("{lost} leases have expired"))),
+            (
+                "message",
+                Data::from(if lost == 1 {
+                    "its lease has expired".into()
+                } else {
+                    format!("{lost} leases have expired")
+                }),
+            ),
             ("lost_leases", Data::from(lost)),
         ]);
         self.report_all(&[ReportedRow { row, end: TaskEnd::Abandoned, result: None, error: Some(error) }]).map(drop)
