@@ -59,13 +59,14 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
     let mut keys = Vec::new();
     while rows.next().is_some() {
         let rule = Rule::read(&rows, 5)?;
-        let next_at = rows.get::<i64>(3)?.unwrap_or(i64::MIN);
+        let next_at = rule.possible(rows.get::<i64>(3)?.unwrap_or(i64::MIN), now);
         let held_until = rows.get::<TimestampWithTimeZone>(9)?;
         let free = rows.get::<i64>(2)?.unwrap_or_default().max(0) as usize;
         let room = rule.allowed(next_at, now, free.min(MOST_ADMITTED));
         keys.push(DueKey {
             id: rows.get::<i64>(1)?.unwrap_or_default(),
             count: if held_until.is_some() { 0 } else { room },
+            next_at,
             opens_at: held_until.or_else(|| rule.opens_at(next_at)),
             of_executions: rows.get::<bool>(10)? == Some(true),
             waiting_since: rows.get::<TimestampWithTimeZone>(4)?.unwrap_or(now),
@@ -83,6 +84,7 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
         now.into(),
         after(now, SOONEST_CHECK).into(),
         transaction::next_number().into(),
+        keys.iter().map(|key| at(key.next_at)).collect::<Vec<_>>().into(),
     ];
     statements::run(client, include_str!("../../queries/settle_limit_keys.sql"), &arguments)?;
     Ok(keys.len() as i32)
@@ -99,6 +101,8 @@ struct DueKey {
     id: i64,
     /// Number of tasks that may start.
     count: usize,
+    /// Theoretical arrival time of the next one.
+    next_at: i64,
     /// When the next one may start, if only time stands in the way.
     opens_at: Option<TimestampWithTimeZone>,
     /// Whether executions rather than tasks wait for it.
@@ -165,6 +169,11 @@ impl Rule {
     /// Returns how many tasks the rate allows to start now, at most `most`.
     pub fn allowed(&self, next_at: i64, now: TimestampWithTimeZone, most: usize) -> usize {
         self.rate.map_or(most, |rate| rate.allowed(next_at, now.into_inner(), most))
+    }
+
+    /// Returns a theoretical arrival time, or the latest one that the rate can have produced.
+    pub fn possible(&self, next_at: i64, now: TimestampWithTimeZone) -> i64 {
+        self.rate.map_or(next_at, |rate| next_at.min(rate.latest(now.into_inner())))
     }
 
     /// Returns when the rate allows the next task to start; `None` if there is no rate.

@@ -219,6 +219,7 @@ impl Key {
     }
 
     fn count_room(&mut self, now: TimestampWithTimeZone) {
+        self.next_at = self.rule.possible(self.next_at, now);
         let slots = if self.rule.max_running.is_some() { self.free.len() } else { self.wanted };
         self.room = match self.held_until {
             Some(_) => 0,

@@ -13,7 +13,7 @@ const EPOCH: i64 = 946_684_800_000_000;
 pub fn now() -> Result<TimestampWithTimeZone, Error> {
     match settings::test_now() {
         None => Ok(pgrx::datum::datetime_support::clock_timestamp()),
-        Some(text) => text.parse().map_err(|_| {
+        Some(text) => text.parse().ok().filter(is_finite).ok_or_else(|| {
             Error::refused(
                 Code::INVALID_ARGUMENT,
                 "pg_workflow.test_now is not a valid time",
@@ -22,6 +22,10 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
             .with_detail(text)
         }),
     }
+}
+
+fn is_finite(time: &TimestampWithTimeZone) -> bool {
+    !time.is_infinity() && !time.is_neg_infinity()
 }
 
 /// Returns the time `seconds` later, limited to the range of timestamps.

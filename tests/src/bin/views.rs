@@ -75,11 +75,11 @@ fn fill(count: usize) -> String {
            now() - ({count} - n) * interval '100 ms', now() - ({count} - n) * interval '90 ms' FROM generate_series(1, {count}) AS n;
          INSERT INTO workflow.workflow_execution (part, id, execution, workflow_def, version, status, created, updated, completed_tasks)
          SELECT 0, e.id, e.id, d.id, d.current_version, e.status, e.created, e.updated, '{{a}}'
-         FROM workflow.execution e JOIN workflow.workflow_definition d ON d.ref = e.action_ref;
+         FROM workflow.execution e JOIN workflow.workflow_definition d ON d.ref = e.action_ref WHERE e.id > 1000000;
          INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, task_name, action_ref, status, created, updated,
            started_at, completed_at, duration_ms, input, result)
          SELECT 0, e.id, e.id, 'a', 'demo.a', e.status, e.created, e.updated, e.created, e.updated, 9, '{{}}', '{{\"n\": 1}}'
-         FROM workflow.execution e;"
+         FROM workflow.execution e WHERE e.id > 1000000;"
     )
 }
 

@@ -59,3 +59,53 @@ async fn a_burst_of_a_hundred_thousand_years_can_be_listed() {
     })
     .await;
 }
+
+/// A rate that is raised lets the next task start at the new interval, even if the old one would have let nothing start for
+/// a month.
+#[tokio::test]
+async fn a_raised_rate_takes_effect_at_the_next_claim() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        set(&mut session, "'mail', rate => 1, per => '31 days'").await;
+        session.define("tasks:\n  - {name: send, action: demo.a, limit: mail}\n").await;
+        for round in 0..7 {
+            for waits in [true, false] {
+                let start = f64::from(round) * 1000.0;
+                session.at(start).await;
+                session.run("SELECT workflow_delete_limit('mail')").await;
+                set(&mut session, "'mail', rate => 1, per => '31 days'").await;
+                session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[3]))").await;
+                let first = session.claim(10).await;
+                assert!(first.len() <= 1);
+                if waits {
+                    assert!(session.claim(10).await.is_empty());
+                }
+                set(&mut session, "'mail', rate => 1000, per => '1 second', burst => 10").await;
+                session.claim(10).await;
+                session.at(start + 0.1).await;
+                session.claim(10).await;
+                let left: i64 = session
+                    .value("SELECT count(*) FROM workflow.workflow_task_execution WHERE status IN ('requested', 'scheduled')")
+                    .await;
+                assert_eq!(left, 0, "round {round}, {waits}");
+                assert_sound(&mut session).await;
+                session.run("SELECT workflow_cancel(e.id, force => true) FROM workflow.execution e WHERE NOT workflow.is_end(e.status)").await;
+            }
+        }
+    })
+    .await;
+}
+
+/// Nothing would ever end.
+#[tokio::test]
+async fn an_infinite_time_is_refused_as_the_current_one() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        for time in ["infinity", "-infinity", "soon"] {
+            session.run(format!("SET pg_workflow.test_now = '{time}'")).await;
+            let refusal = session.refused("SELECT workflow_tick()").await;
+            assert_eq!(refusal.code(), ("22023", "WF613"), "{time}");
+        }
+    })
+    .await;
+}

@@ -41,6 +41,12 @@ impl Rate {
         next.max(now).saturating_add(self.interval.saturating_mul(i64::try_from(begun).unwrap_or(i64::MAX)))
     }
 
+    /// Returns the latest theoretical arrival time that this rate can have produced by now. A later one is from a rate
+    /// that has been changed, or from a clock that has been set back, and must not delay tasks further.
+    pub fn latest(self, now: Micros) -> Micros {
+        now.saturating_add(self.tolerance).saturating_add(self.interval)
+    }
+
     /// Returns when a task with this theoretical arrival time may begin.
     pub fn opens_at(self, next: Micros) -> Micros {
         next.saturating_sub(self.tolerance)
@@ -100,6 +106,7 @@ mod tests {
                 now += pause;
                 let allowed = rate.allowed(next, now, wanted);
                 next = rate.after(next, now, allowed);
+                prop_assert!(next <= rate.latest(now));
                 begun.extend(std::iter::repeat_n(now, allowed));
             }
             for (place, from) in begun.iter().enumerate() {
