@@ -16,26 +16,34 @@ const FEWEST_ROWS: f64 = 4.0;
 thread_local! {
     /// The hook that was in place before.
     static BEFORE: Cell<pg_sys::get_relation_info_hook_type> = const { Cell::new(None) };
+
+    /// Number of plans being made: while making one, the planner may call a function of ours that needs another.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Puts the bounds into effect until it is dropped.
-pub struct AtLeast(pg_sys::get_relation_info_hook_type);
+pub struct AtLeast(());
 
 impl AtLeast {
     pub fn few_rows_per_page() -> AtLeast {
-        // SAFETY: a session has one thread.
-        unsafe {
-            let before = AtLeast(BEFORE.replace(pg_sys::get_relation_info_hook));
-            pg_sys::get_relation_info_hook = Some(raise_estimate);
-            before
+        if DEPTH.replace(DEPTH.get() + 1) == 0 {
+            // SAFETY: a session has one thread.
+            unsafe {
+                BEFORE.set(pg_sys::get_relation_info_hook);
+                pg_sys::get_relation_info_hook = Some(raise_estimate);
+            }
         }
+        AtLeast(())
     }
 }
 
 impl Drop for AtLeast {
     fn drop(&mut self) {
-        // SAFETY: a session has one thread.
-        unsafe { pg_sys::get_relation_info_hook = BEFORE.replace(self.0) };
+        DEPTH.set(DEPTH.get() - 1);
+        if DEPTH.get() == 0 {
+            // SAFETY: a session has one thread.
+            unsafe { pg_sys::get_relation_info_hook = BEFORE.take() };
+        }
     }
 }
 
