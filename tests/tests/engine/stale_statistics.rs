@@ -1,21 +1,12 @@
 //! Calls find their rows by keys although the tables were analyzed when they had many pages and hardly any rows.
 
 use crate::fixture::*;
+use crate::tick_pages::pages;
 use pg_workflow_tests::with_database;
 use serde_json::json;
 
 /// Number of executions.
 const STARTED: i32 = 10_000;
-
-/// Returns how many pages of our tables and indexes this transaction has read.
-async fn pages(session: &mut Session) -> i64 {
-    session
-        .value(
-            "SELECT sum(pg_stat_get_xact_blocks_fetched(c.oid))::bigint FROM pg_class AS c
-             WHERE c.relnamespace = 'workflow'::regnamespace",
-        )
-        .await
-}
 
 #[tokio::test]
 async fn calls_read_few_pages_although_the_tables_looked_empty_when_analyzed() {

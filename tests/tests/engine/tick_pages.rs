@@ -34,7 +34,7 @@ async fn fill(session: &mut Session, parts: i32) {
 }
 
 /// Returns how many pages of our tables and indexes this transaction has read.
-async fn pages(session: &mut Session) -> i64 {
+pub async fn pages(session: &mut Session) -> i64 {
     session
         .value(
             "SELECT sum(pg_stat_get_xact_blocks_fetched(c.oid))::bigint FROM pg_class AS c
