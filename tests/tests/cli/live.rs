@@ -61,11 +61,13 @@ async fn line_with(child: &mut Child, text: &str) -> BufReader<tokio::process::C
 }
 
 /// Starts a command on a terminal of its own. The terminal goes when this process does.
+///
+/// The shell that `script` starts is replaced: some shells would stay, and end by the ^C that is meant for the program.
 fn on_terminal(program: &Program<'_>, arguments: &[&str]) -> Child {
     let plain = program.command(arguments);
     let words: Vec<&str> = plain.as_std().get_args().map(|word| word.to_str().unwrap()).collect();
     let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--command", &format!("env {}", words.join(" ")), "/dev/null"]);
+    command.args(["--quiet", "--return", "--command", &format!("exec env {}", words.join(" ")), "/dev/null"]);
     for (name, value) in plain.as_std().get_envs() {
         match value {
             Some(value) => command.env(name, value),
