@@ -5,4 +5,5 @@ pub mod fairness;
 pub mod hand_over;
 pub mod hints;
 pub mod part_hint;
+pub mod queued_parts;
 pub mod scan_start;

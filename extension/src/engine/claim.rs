@@ -2,19 +2,18 @@
 
 use crate::engine::expired_leases::expire_leases;
 use crate::engine::finish::take_up_all;
-use crate::engine::strays::put_back_strays;
+use crate::engine::strays::{Queue, put_back_strays};
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::{check_keys, pass_up_slots};
 use crate::limits::holds::Holds;
 use crate::limits::take;
 use crate::limits::take::{LimitKey, put_back, read_limits};
-use crate::pg::id::PARTS;
 use crate::pg::jsonb::Jsonb;
-use crate::pg::random;
 use crate::pg::statements;
 use crate::queue::asking::Asking;
 use crate::queue::part_hint;
+use crate::queue::queued_parts::QueuedParts;
 use crate::queue::scan_start::{self, Place, QueueScan};
 use crate::settings;
 use crate::store::{Handed, Leases, lock_leases};
@@ -93,64 +92,54 @@ pub fn claim(
     Ok(claimed.tasks)
 }
 
+/// Claims from one part after the other, until there are enough tasks.
 fn claim_parts(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     asking: &Asking,
     claimed: &mut Claimed,
 ) -> Result<(), Error> {
+    let mut exhausted = Vec::new();
     if let Some(parts) = &asking.parts {
         for part in parts.iter().flatten() {
             if !claimed.is_full() {
-                claim_part(client, now, asking, *part, claimed)?;
+                exhausted.extend(claim_part(client, now, asking, *part, claimed)?);
             }
         }
-        return Ok(());
-    }
-    // Start with the known part, if any, else at a random one, so that a full part does not starve those after it. Then
-    // go around once.
-    let known = part_hint::known(asking, now).or_else(|| scan_start::known_part(asking.actions.as_ref()?, now));
-    let known = known.filter(|part| !asking.foreign.contains(*part));
-    if let Some(part) = known {
-        claim_part(client, now, asking, part, claimed)?;
-    }
-    let start = known.unwrap_or_else(|| (random::fraction() * f64::from(PARTS)) as i32);
-    let mut after = known.unwrap_or(start - 1);
-    let (mut end, mut wrapped_end) = (PARTS, start);
-    while !claimed.is_full() {
-        let arguments = [after.into(), end.into(), wrapped_end.into()];
-        let next = statements::run(client, include_str!("../../queries/next_part.sql"), &arguments)?.first();
-        let Some(part) = next.get::<i32>(1)? else { break };
-        if part < start {
-            (end, wrapped_end) = (start, 0);
-        }
-        after = part;
-        // Its rows are being moved to or from another server.
-        if asking.foreign.contains(part) {
-            continue;
-        }
-        claim_part(client, now, asking, part, claimed)?;
-        if claimed.is_full() {
-            part_hint::note(asking, part, now);
+    } else {
+        let known = part_hint::known(asking, now).or_else(|| scan_start::known_part(asking.actions.as_ref()?, now));
+        let known = known.filter(|part| !asking.foreign.contains(*part));
+        let mut parts = QueuedParts::from(known);
+        while !claimed.is_full() {
+            let Some(part) = parts.next(client)? else {
+                part_hint::forget();
+                break;
+            };
+            // Its rows are being moved to or from another server.
+            if asking.foreign.contains(part) {
+                continue;
+            }
+            exhausted.extend(claim_part(client, now, asking, part, claimed)?);
+            if claimed.is_full() && known != Some(part) {
+                part_hint::note(asking, part, now);
+            }
         }
     }
-    if !claimed.is_full() {
-        part_hint::forget();
-    }
-    Ok(())
+    claim_beside_strays(client, now, asking, exhausted, claimed)
 }
 
+/// Claims from a part. If that takes all that can be claimed there, returns the queue that was searched.
 fn claim_part(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     asking: &Asking,
     part: i32,
     claimed: &mut Claimed,
-) -> Result<(), Error> {
-    let Some(mut actions) = asking.actions_in(client, part)? else { return Ok(()) };
+) -> Result<Option<Queue>, Error> {
+    let Some(mut actions) = asking.actions_in(client, part)? else { return Ok(None) };
     actions.retain(|action| !claimed.holds.hold_action(action));
     if actions.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let before = claimed.tasks.len();
     let look = QueueScan::begin(part, &actions, now);
@@ -162,14 +151,23 @@ fn claim_part(
     }
     // Tasks that others are claiming right now are also in the queue.
     look.end(client, 10 * (asking.wanted - before))?;
-    if !claimed.is_full() {
-        let has_strays = put_back_strays(client, part, actions.clone(), now, place)?;
-        // The strays took the place of tasks that could have been claimed.
-        if has_strays && actions.len() > 1 {
-            for action in actions.chunks(1) {
-                if !claimed.is_full() {
-                    claim_from(client, now, asking, (part, place), action, claimed)?;
-                }
+    Ok((!claimed.is_full()).then_some(Queue { part, actions, place }))
+}
+
+/// Removes the stray tasks from queues that have been exhausted. They took the place of tasks that could have been
+/// claimed, so these get another turn.
+fn claim_beside_strays(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    asking: &Asking,
+    exhausted: Vec<Queue>,
+    claimed: &mut Claimed,
+) -> Result<(), Error> {
+    let parts = put_back_strays(client, now, &exhausted)?;
+    for Queue { part, actions, place } in exhausted.iter().filter(|queue| parts.contains(&queue.part)) {
+        for action in actions.chunks(1).filter(|_| actions.len() > 1) {
+            if !claimed.is_full() {
+                claim_from(client, now, asking, (*part, *place), action, claimed)?;
             }
         }
     }

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::limits::holds;
 use crate::pg::id::{self, by_part};
 use crate::pg::role;
-use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::queue::asking::Asking;
 use crate::store::claimed_tasks;
@@ -175,32 +174,10 @@ fn load(
     let waiting: BTreeSet<i64> =
         places.into_values().map(|place| place.run).filter(|run| !busy.contains(run)).collect();
     let mut locked = Locked::default();
-    for (part, runs) in by_part(waiting.into_iter()) {
-        locked.read(
-            client,
-            match runs[..] {
-                [run] => {
-                    statements::run(client, include_str!("../../queries/lock_run.sql"), &[part.into(), run.into()])?
-                }
-                _ => statements::run(client, include_str!("../../queries/lock_runs.sql"), &[part.into(), runs.into()])?,
-            },
-        )?;
-    }
-    for (part, runs) in by_part(busy.iter().copied()) {
-        locked.read(
-            client,
-            match runs[..] {
-                [run] => {
-                    let query = include_str!("../../queries/try_lock_reported_run.sql");
-                    statements::run(client, query, &[part.into(), run.into()])?
-                }
-                _ => {
-                    let query = include_str!("../../queries/try_lock_reported_runs.sql");
-                    statements::run(client, query, &[part.into(), runs.into()])?
-                }
-            },
-        )?;
-    }
+    let one = include_str!("../../queries/lock_run.sql");
+    locked.add(client, &waiting, one, include_str!("../../queries/lock_runs.sql"))?;
+    let one = include_str!("../../queries/try_lock_reported_run.sql");
+    locked.add(client, &busy, one, include_str!("../../queries/try_lock_reported_runs.sql"))?;
     busy.retain(|run| !locked.ids.contains(run));
     let Locked { runs, with_pending, .. } = locked;
     if let Reporter::Worker(role) = reporter {
@@ -233,8 +210,20 @@ struct Locked {
 }
 
 impl Locked {
-    /// Reads rows as returned by `lock_run`.
-    fn read(&mut self, client: &SpiClient, mut rows: Rows) -> Result<(), Error> {
+    /// Adds executions, which are locked by one of the statements: that for a single one, or that for several.
+    fn add(
+        &mut self,
+        client: &SpiClient,
+        runs: &BTreeSet<i64>,
+        one: &'static str,
+        several: &'static str,
+    ) -> Result<(), Error> {
+        let runs: Vec<i64> = runs.iter().copied().collect();
+        let mut rows = match runs[..] {
+            [] => return Ok(()),
+            [run] => statements::run(client, one, &[id::part(run).into(), run.into()])?,
+            _ => statements::run(client, several, &[runs.into()])?,
+        };
         while rows.next().is_some() {
             let Some(id) = rows.get::<i64>(1)? else { continue };
             self.ids.insert(id);

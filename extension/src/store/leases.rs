@@ -66,6 +66,14 @@ fn rows(reported: &Leases) -> Result<RowRelation, Error> {
     })
 }
 
+/// A new lease that is to take over the row of an old one of the same part.
+struct Turn {
+    old: (i32, i64),
+    old_tasks: Vec<i64>,
+    token: i64,
+    tasks: Vec<i64>,
+}
+
 /// Writes the new leases. A new lease takes over the row of an old one of the same part if that was reported
 /// completely: one write instead of two. Tasks handed over keep the token of such a lease, so no index has to be
 /// updated.
@@ -76,24 +84,30 @@ fn hold(
     fresh: Leases,
     asking: &Asking,
 ) -> Result<(), Error> {
-    let mut left = Vec::new();
+    let (mut turns, mut left) = (Vec::new(), Vec::new());
     let (kept, new): (Leases, Leases) = fresh.into_iter().partition(|(lease, _)| reported.contains_key(lease));
-    for (lease, tasks) in kept {
-        if !turn(client, now, reported, lease, (lease.1, &tasks), asking)? {
-            claimed_tasks::forget_lease(lease);
-            left.push((lease, random::token()?, tasks));
-        }
+    for (old, tasks) in kept {
+        let old_tasks = reported.remove(&old).unwrap_or_default();
+        turns.push(Turn { old, old_tasks, token: old.1, tasks });
     }
     for ((part, token), tasks) in new {
         let is_whole = |(old, tasks): &(&(i32, i64), &Vec<i64>)| old.0 == part && !tasks.is_empty();
         let old = reported.iter().find(is_whole).map(|(old, _)| *old);
-        let is_turned = match old {
-            Some(old) => turn(client, now, reported, old, (token, &tasks), asking)?,
-            None => false,
-        };
-        if !is_turned {
-            left.push(((part, token), token, tasks));
+        match old.and_then(|old| reported.remove_entry(&old)) {
+            Some((old, old_tasks)) => turns.push(Turn { old, old_tasks, token, tasks }),
+            None => left.push(((part, token), token, tasks)),
         }
+    }
+    let turned = turn(client, now, &turns, asking)?;
+    for Turn { old, token, tasks, .. } in turns.into_iter().filter(|turn| !turned.contains(&turn.old)) {
+        let lease = (old.0, token);
+        let mut id = token;
+        // The row with this id contains more tasks.
+        if lease == old {
+            claimed_tasks::forget_lease(lease);
+            id = random::token()?;
+        }
+        left.push((lease, id, tasks));
     }
     if left.is_empty() {
         return Ok(());
@@ -106,28 +120,42 @@ fn hold(
     Ok(())
 }
 
-/// Reuses the row of a reported lease for other tasks and another token. Returns false if the lease contained more
-/// tasks.
+/// Reuses the rows of reported leases for other tasks and tokens. Returns which of the old leases have been replaced: not
+/// those that contained more tasks.
 fn turn(
     client: &SpiClient,
     now: TimestampWithTimeZone,
-    reported: &mut Leases,
-    old: (i32, i64),
-    (token, tasks): (i64, &[i64]),
+    turns: &[Turn],
     asking: &Asking,
-) -> Result<bool, Error> {
-    let arguments = [
-        old.0.into(),
-        old.1.into(),
-        reported.remove(&old).into(),
-        token.into(),
-        asking.worker.as_str().into(),
-        asking.until(now).into(),
-        tasks.to_vec().into(),
-        now.into(),
-        asking.role.as_str().into(),
-    ];
-    Ok(!statements::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty())
+) -> Result<BTreeSet<(i32, i64)>, Error> {
+    let (worker, until, role) = (asking.worker.as_str().into(), asking.until(now).into(), asking.role.as_str().into());
+    let mut rows = match turns {
+        [] => return Ok(BTreeSet::new()),
+        [Turn { old: (part, id), old_tasks, token, tasks }] => {
+            let (old_tasks, tasks) = (old_tasks.clone().into(), tasks.clone().into());
+            let arguments =
+                [worker, until, now.into(), role, (*part).into(), (*id).into(), old_tasks, (*token).into(), tasks];
+            statements::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?
+        }
+        // These are locked, and known to be whole.
+        _ => {
+            let whole: Vec<&Turn> = turns.iter().filter(|turn| !turn.old_tasks.is_empty()).collect();
+            let rows = RowRelation::new(c"lease", &whole, |turn| {
+                [
+                    ("part", value(turn.old.0)),
+                    ("id", value(turn.old.1)),
+                    ("token", value(turn.token)),
+                    ("tasks", value(turn.tasks.clone())),
+                ]
+            })?;
+            rows.run(client, include_str!("../../queries/turn_leases.sql"), &[worker, until, now.into(), role])?
+        }
+    };
+    let mut turned = BTreeSet::new();
+    while rows.next().is_some() {
+        turned.extend(rows.get::<i32>(1)?.zip(rows.get::<i64>(2)?));
+    }
+    Ok(turned)
 }
 
 /// Sorts tasks as they are sorted in leases, so that they can be compared.

@@ -60,6 +60,7 @@ mod limit_rate;
 mod limit_storm;
 mod limited_calls;
 mod limits;
+mod many_parts;
 mod monitoring;
 mod monitoring_files;
 mod not_begun;
