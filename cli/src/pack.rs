@@ -194,7 +194,7 @@ impl Reader<'_> {
         if let Content::Text(reference) = self.source.content(node) {
             let reference = reference.clone();
             self.check_ref(node, &reference);
-            return Some(RegisterActionInput { r#ref: reference, ..RegisterActionInput::default() });
+            return Some(RegisterActionInput::new(reference));
         }
         if !self.known(node, "an action", &ACTION_FIELDS) {
             return None;

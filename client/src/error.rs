@@ -1,6 +1,7 @@
 //! Errors: the server's refusals by kind.
 
 use crate::Finding;
+use crate::model::ExecutionStatus;
 use sqlx::postgres::PgDatabaseError;
 
 /// The result of every call.
@@ -34,8 +35,22 @@ pub enum Error {
     /// The settings of a worker are invalid.
     #[error(transparent)]
     Build(#[from] crate::worker::BuildError),
-    /// Anything else: a lost connection, a serialization failure, a row that does not decode.
-    #[error(transparent)]
+    /// The execution has no output to read, because it has not completed.
+    #[error("execution {execution} {}{}", said(.status), .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    NotCompleted {
+        /// The execution.
+        execution: i64,
+        /// Its status.
+        status: ExecutionStatus,
+        /// Why it failed.
+        message: Option<String>,
+    },
+    /// The output of an execution does not fit the type that it is read as.
+    #[error("the output does not fit: {0}")]
+    Output(serde_path_to_error::Error<serde_json::Error>),
+    /// Anything else: a lost connection, a serialization failure, a row that does not decode, a database without the
+    /// extension.
+    #[error("{}", described(.0))]
     Database(sqlx::Error),
 }
 
@@ -59,11 +74,26 @@ impl std::fmt::Display for Refusal {
         if let Some(code) = &self.code {
             write!(f, "{code}: ")?;
         }
-        f.write_str(&self.message)?;
-        if let Some(detail) = &self.detail {
-            write!(f, " ({detail})")?;
+        let findings = self.findings();
+        if findings.is_empty() {
+            f.write_str(&self.message)?;
+            if let Some(detail) = &self.detail {
+                write!(f, " ({detail})")?;
+            }
+            return Ok(());
         }
-        Ok(())
+        write!(f, "the definition has errors")?;
+        findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
+    }
+}
+
+impl Refusal {
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> =
+            self.detail.as_deref().and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
+        // The detail omits what follows from the code.
+        findings.iter_mut().for_each(|finding| finding.category = category(&finding.code).to_owned());
+        findings
     }
 }
 
@@ -78,7 +108,7 @@ impl Error {
             | Error::StaleLease(refusal)
             | Error::LimitExceeded(refusal)
             | Error::Privilege(refusal) => Some(refusal),
-            Error::Build(_) | Error::Database(_) => None,
+            Error::Build(_) | Error::NotCompleted { .. } | Error::Output(_) | Error::Database(_) => None,
         }
     }
 
@@ -90,12 +120,14 @@ impl Error {
     /// Returns what is wrong with a definition that the server refused, in source order; empty if it refused something
     /// else.
     pub fn findings(&self) -> Vec<Finding> {
-        let detail = self.refusal().and_then(|refusal| refusal.detail.as_deref());
-        let mut findings: Vec<Finding> =
-            detail.and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
-        // The detail omits what follows from the code.
-        findings.iter_mut().for_each(|finding| finding.category = category(&finding.code).to_owned());
-        findings
+        self.refusal().map(Refusal::findings).unwrap_or_default()
+    }
+
+    /// Whether the database cannot be used: it does not exist, does not let the role in, or does not have the extension.
+    pub(crate) fn is_unusable_database(&self) -> bool {
+        let Error::Database(sqlx::Error::Database(error)) = self else { return false };
+        let sqlstate = error.code().unwrap_or_default();
+        sqlstate.starts_with("28") || sqlstate == "3D000" || is_not_installed(&sqlstate, error.message())
     }
 
     /// Whether the same call may succeed when retried. After a lost connection it is unknown whether the call has
@@ -154,6 +186,39 @@ fn refused(error: &PgDatabaseError) -> Option<Error> {
         _ => return None,
     };
     Some(kind(refusal))
+}
+
+/// Whether the server's message says that a function of the extension does not exist.
+fn is_not_installed(sqlstate: &str, message: &str) -> bool {
+    sqlstate == "42883" && message.contains("pg_catalog.workflow_")
+}
+
+/// Returns an error as text. The server's own errors name the line of PostgreSQL's source that raised them, which would
+/// look like a line of the definition.
+fn described(error: &sqlx::Error) -> String {
+    let sqlx::Error::Database(database) = error else { return error.to_string() };
+    let message = database.message();
+    if is_not_installed(&database.code().unwrap_or_default(), message) {
+        return format!(
+            "the database has no pg_workflow, or an older version than this client: {message} (run CREATE EXTENSION \
+             pg_workflow, or ALTER EXTENSION pg_workflow UPDATE)"
+        );
+    }
+    let detail = database.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail);
+    match detail {
+        Some(detail) => format!("{message} ({detail})"),
+        None => message.to_owned(),
+    }
+}
+
+/// Returns a status as the rest of a sentence about an execution.
+fn said(status: &ExecutionStatus) -> String {
+    match status {
+        ExecutionStatus::Failed | ExecutionStatus::Completed => format!("has {}", status.as_str()),
+        ExecutionStatus::Timeout => "has timed out".to_owned(),
+        ExecutionStatus::Cancelled | ExecutionStatus::Abandoned => format!("was {}", status.as_str()),
+        _ => format!("has not ended: its status is {}", status.as_str()),
+    }
 }
 
 /// Returns the category of a finding, which is the first digit of its code.

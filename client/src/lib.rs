@@ -22,7 +22,7 @@
 //! A complete program: it defines a workflow, runs a worker for it, starts an execution, and waits for its end.
 //!
 //! ```no_run
-//! use pg_workflow_client::worker::{CancellationToken, Failure, Worker};
+//! use pg_workflow_client::worker::{Failure, Worker};
 //! use pg_workflow_client::{Engine, RegisterActionInput, StartInput};
 //! use serde::{Deserialize, Serialize};
 //! use std::time::Duration;
@@ -49,8 +49,7 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
-//! let action = RegisterActionInput { r#ref: "hello.greet".into(), ..Default::default() };
-//! Engine::register_action(&pool, action).await?;
+//! Engine::register_action(&pool, RegisterActionInput::new("hello.greet")).await?;
 //! Engine::define(&pool, HELLO).await?;
 //!
 //! let worker = Worker::builder(pool.clone())
@@ -60,20 +59,15 @@
 //!         }
 //!         Ok(format!("Hello, {}!", person.name))
 //!     })
-//!     .build()?;
-//! let stop = CancellationToken::new();
-//! let running = tokio::spawn({
-//!     let stop = stop.clone();
-//!     async move { worker.run(stop).await }
-//! });
+//!     .build()?
+//!     .spawn();
 //!
 //! let start = StartInput::new("hello.world").with_parameters(&Person { name: "you".into() })?;
 //! // None only if the workflow limits its `concurrency` and skips starts beyond it.
 //! let execution = Engine::start(&pool, start).await?.ok_or("skipped")?;
 //! let status = Engine::wait(&pool, execution, Duration::from_secs(30)).await?;
 //! println!("{}", status.output_as::<Greeting>()?.text);
-//! stop.cancel();
-//! running.await??;
+//! worker.stop().await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -50,6 +50,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 pub use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -118,18 +119,30 @@ pub struct Worker {
 
 impl Worker {
     /// Works until shutdown is requested. Then it stops claiming, gives its handlers the grace period to finish, and
-    /// reports their outcomes. An error means that the server refused to hand out work, or that reports could not be
-    /// delivered within the grace period; lost connections are simply retried.
+    /// reports their outcomes. An error means that the server refused to hand out work, that the database cannot be used
+    /// (it does not exist, does not let the role in, or does not have the extension) and never could, or that reports
+    /// could not be delivered within the grace period. Lost connections are simply retried. What happens is logged with
+    /// `tracing`.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<()> {
         info!(worker = %self.name, actions = ?self.handlers.keys(), "worker started");
         let (held, hints) = (Held::default(), Hints::new());
         // All in one task, so that nothing keeps running when this future is dropped.
         let result = tokio::select! {
-            result = Run::of(self, &held, &hints).work(&shutdown) => result,
+            result = Run::of(self, &held, &hints, shutdown).work() => result,
             never = async { tokio::join!(self.send_heartbeats(&held), self.tick(), self.listen(&hints)) } => match never.0 {},
         };
         info!(worker = %self.name, "worker stopped");
         result
+    }
+
+    /// Works in a task of its own, until it is stopped.
+    pub fn spawn(self) -> RunningWorker {
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { self.run(shutdown).await }
+        });
+        RunningWorker { shutdown, task }
     }
 
     /// Processes work that has become due. Any worker may do this; it does no harm if all of them do.
@@ -149,6 +162,25 @@ impl Worker {
     async fn answered<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let lost = || Error::Database(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         timeout(self.lease.max(PATIENCE), call).await.unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+/// A worker in a task of its own. It continues if this is dropped.
+#[derive(Debug)]
+pub struct RunningWorker {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl RunningWorker {
+    /// Stops the worker, and waits until its handlers have finished and their outcomes are reported, or the grace period
+    /// has expired. Returns what `run` returns. Panics if the worker has panicked.
+    pub async fn stop(self) -> Result<()> {
+        self.shutdown.cancel();
+        match self.task.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }
 

@@ -48,7 +48,7 @@ async fn measure(only_latency: bool, peers: bool) -> Result<bool, Error> {
     let server = Server::create(&root, &root.join("target/bench/wake"))?;
     let pool = PgPoolOptions::new().max_connections(20).connect(&server.url("postgres")).await?;
     pool.execute("CREATE EXTENSION pg_workflow").await?;
-    Engine::register_action(&pool, RegisterActionInput { r#ref: "bench.step".into(), ..Default::default() }).await?;
+    Engine::register_action(&pool, RegisterActionInput::new("bench.step")).await?;
     Engine::define(&pool, WORKFLOW).await?;
     let [median, most] = latency(&pool).await?;
     let is_within = median <= LIMITS[0] && most <= LIMITS[1];

@@ -115,6 +115,18 @@ pub struct Finding {
     pub column: Option<i32>,
 }
 
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.line, self.column, &self.path) {
+            (Some(line), Some(column), _) => write!(f, "line {line}, column {column}: ")?,
+            (_, _, Some(path)) => write!(f, "{path}: ")?,
+            _ => {}
+        }
+        write!(f, "{}: {}", self.code, self.message)?;
+        self.hint.iter().try_for_each(|hint| write!(f, " ({hint})"))
+    }
+}
+
 /// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -190,6 +202,13 @@ pub struct RegisterActionInput {
     pub out_schema: Option<Value>,
     /// Limits that apply to all its tasks: an array of names, or of objects with `name` and `key`.
     pub limits: Option<Value>,
+}
+
+impl RegisterActionInput {
+    /// Returns an action with a ref and nothing else.
+    pub fn new(r#ref: impl Into<String>) -> RegisterActionInput {
+        RegisterActionInput { r#ref: r#ref.into(), ..RegisterActionInput::default() }
+    }
 }
 
 /// An execution to start.

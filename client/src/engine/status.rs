@@ -1,8 +1,8 @@
 //! Status and diagnosis of executions.
 
 use super::{Engine, ExecutionKey, interval};
-use crate::Result;
 use crate::model::ExecutionStatus;
+use crate::{Error, Result};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -141,9 +141,14 @@ pub struct WorkflowStatus {
 }
 
 impl WorkflowStatus {
-    /// Deserializes the output, which is null if the execution has not ended or has no output.
-    pub fn output_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
-        T::deserialize(self.output.as_ref().unwrap_or(&Value::Null))
+    /// Deserializes the output of a completed execution; null if it has none. If the execution has not completed, the
+    /// error says why; what it put out nevertheless is in `output`.
+    pub fn output_as<T: DeserializeOwned>(&self) -> Result<T> {
+        if self.status != ExecutionStatus::Completed {
+            let (execution, status, message) = (self.execution, self.status, self.error_message.clone());
+            return Err(Error::NotCompleted { execution, status, message });
+        }
+        serde_path_to_error::deserialize(self.output.as_ref().unwrap_or(&Value::Null)).map_err(Error::Output)
     }
 }
 

@@ -207,8 +207,8 @@ impl WorkerBuilder {
 /// Reads the input of a task.
 fn read<I: DeserializeOwned>(input: Option<Value>) -> Result<I, Failure> {
     let read = match input {
-        Some(input) => serde_json::from_value(input),
-        None => I::deserialize(Value::Null).or_else(|_| serde_json::from_value(Value::Object(Map::new()))),
+        Some(input) => serde_path_to_error::deserialize(input),
+        None => I::deserialize(Value::Null).or_else(|_| serde_path_to_error::deserialize(Value::Object(Map::new()))),
     };
     read.map_err(|error| Failure::new("input", format!("the input does not fit: {error}")).do_not_retry())
 }
@@ -237,7 +237,10 @@ mod tests {
         assert_eq!(read::<()>(None), Ok(()));
         assert_eq!(read::<Value>(None), Ok(Value::Null));
         let failure = read::<Input>(Some(json!({"amount": "much"}))).unwrap_err();
-        assert!(failure.to_string().starts_with("input: the input does not fit: invalid type: string"), "{failure}");
+        assert!(
+            failure.to_string().starts_with("input: the input does not fit: amount: invalid type: string"),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -45,10 +45,12 @@ pub(super) struct Run<'w> {
     /// Whether to report one by one, to find the report that the server cannot process.
     singly: bool,
     claim: ClaimInput,
+    /// Cancelled when the worker is to stop waiting for a connection.
+    shutdown: CancellationToken,
 }
 
 impl<'w> Run<'w> {
-    pub fn of(worker: &'w Worker, held: &'w Held, hints: &'w Hints) -> Run<'w> {
+    pub fn of(worker: &'w Worker, held: &'w Held, hints: &'w Hints, shutdown: CancellationToken) -> Run<'w> {
         let claim = ClaimInput {
             worker: worker.name.clone(),
             max_tasks: 0,
@@ -68,12 +70,14 @@ impl<'w> Run<'w> {
             was_connected: false,
             singly: false,
             claim,
+            shutdown,
         }
     }
 
     /// Calls the engine whenever something has finished or it is time to look for work. Outcomes that arrive during a
     /// call go into the next one together, so batches grow with the load.
-    pub async fn work(mut self, shutdown: &CancellationToken) -> Result<()> {
+    pub async fn work(mut self) -> Result<()> {
+        let shutdown = self.shutdown.clone();
         let mut next_look = Instant::now();
         while !shutdown.is_cancelled() {
             let done = self.handlers.gather().await;
@@ -111,6 +115,8 @@ impl<'w> Run<'w> {
     /// Lets the handlers finish and reports their outcomes.
     async fn drain(mut self) -> Result<()> {
         let end = Instant::now() + self.worker.grace;
+        // Reports still have to be delivered.
+        self.shutdown = CancellationToken::new();
         self.hints.set_idle(false);
         info!(running = self.handlers.running(), unreported = self.outbox.len(), "draining");
         let mut undelivered = None;
@@ -188,18 +194,21 @@ impl<'w> Run<'w> {
     }
 
     /// Makes one call. Returns how many tasks were claimed and whether that was the maximum; `None` if a report got in
-    /// the way.
+    /// the way, or the worker is to stop.
     async fn call(&mut self, reports: usize, ask: Option<Ask>) -> Result<Option<(usize, bool)>> {
         let ask = ask.unwrap_or(Ask { actions: Vec::new(), most: 0 });
         let most = ask.most.min(self.worker.batch_size);
         self.claim.max_tasks = i32::try_from(most).unwrap_or(i32::MAX);
         self.claim.actions = Some(ask.actions);
         let outcomes: Vec<Outcome> = self.outbox[..reports].iter().map(|report| report.outcome.clone()).collect();
-        let (worker, claim, kept) = (self.worker, &self.claim, self.connection.take());
+        let (worker, claim, kept, shutdown) = (self.worker, &self.claim, self.connection.take(), &self.shutdown);
         let call = async {
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => worker.pool.acquire().await?,
+                None => tokio::select! {
+                    connection = worker.pool.acquire() => connection?,
+                    () = shutdown.cancelled() => return Ok(None),
+                },
             };
             let answered = match (reports, most) {
                 (0, 0) => (Vec::new(), Vec::new()),
@@ -207,16 +216,16 @@ impl<'w> Run<'w> {
                 (_, 0) => (Engine::finish(&mut *connection, &outcomes).await?, Vec::new()),
                 _ => Engine::finish_and_claim(&mut *connection, &outcomes, claim).await?,
             };
-            Ok((connection, answered))
+            Ok(Some((connection, answered)))
         };
-        let answered = worker.answered(call).await;
-        let (connection, (answers, claimed)) = match answered {
+        let answered = match worker.answered(call).await {
             Err(error) if reports > 0 && is_permanently_rejected(&error) => {
                 self.set_aside(&error);
                 return Ok(None);
             }
             answered => answered?,
         };
+        let Some((connection, (answers, claimed))) = answered else { return Ok(None) };
         // Heartbeats and ticks need connections too: in a small pool, all share them.
         let is_large = worker.pool.options().get_max_connections() >= CONNECTIONS;
         (self.connection, self.errors, self.was_connected) = (is_large.then_some(connection), 0, true);
@@ -286,13 +295,14 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Whether calling again would not help. Refusals are permanent, and so is a connection without the encryption that
-    /// its options require, if there has never been one; everything else may be temporary.
+    /// Whether calling again would not help. Refusals are permanent. If no call has ever succeeded, so are a database that
+    /// does not exist, does not let the role in or does not have the extension, and a connection without the encryption
+    /// that its options require. Everything else may be temporary.
     fn is_final(&self, error: &Error) -> bool {
         match error {
             Error::Database(sqlx::Error::PoolClosed) => true,
             Error::Database(sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => !self.was_connected,
-            error => error.refusal().is_some(),
+            error => error.refusal().is_some() || (!self.was_connected && error.is_unusable_database()),
         }
     }
 

@@ -57,8 +57,7 @@ async fn demo(directory: String) -> Result<()> {
     sqlx::query("CREATE EXTENSION pg_workflow").execute(&pool).await?;
 
     for (action, description) in ACTIONS {
-        let input =
-            RegisterActionInput { r#ref: action.into(), description: Some(description.into()), ..Default::default() };
+        let input = RegisterActionInput { description: Some(description.into()), ..RegisterActionInput::new(action) };
         Engine::register_action(&pool, input).await?;
     }
     let workflow = Engine::define(&pool, DEPLOY).await?;

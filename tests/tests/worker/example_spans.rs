@@ -43,7 +43,7 @@ tasks:
 async fn a_request_through_three_workers_in_two_languages_is_one_trace() {
     with_database(async |db| {
         for action in ["ci.first", "ci.second", "ci.lint"] {
-            let input = RegisterActionInput { r#ref: action.into(), ..Default::default() };
+            let input = RegisterActionInput::new(action);
             Engine::register_action(&db.pool, input).await.unwrap();
         }
         Engine::define(&db.pool, THREE).await.unwrap();
@@ -187,7 +187,7 @@ tasks:
 async fn a_collector_gets_the_spans_of_the_node_worker() {
     with_database(async |db| {
         for action in ["ci.build", "ci.lint"] {
-            let input = RegisterActionInput { r#ref: action.into(), ..Default::default() };
+            let input = RegisterActionInput::new(action);
             Engine::register_action(&db.pool, input).await.unwrap();
         }
         Engine::define(&db.pool, FLAKY).await.unwrap();

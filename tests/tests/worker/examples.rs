@@ -108,7 +108,7 @@ async fn echoes(command: Option<Command>) {
     let Some(command) = command else { return };
     with_database(async |db| {
         for action in ["ci.lint", "demo.echo"] {
-            let input = RegisterActionInput { r#ref: action.into(), ..Default::default() };
+            let input = RegisterActionInput::new(action);
             Engine::register_action(&db.pool, input).await.unwrap();
         }
         Engine::define(&db.pool, ECHO).await.unwrap();
@@ -180,7 +180,7 @@ async fn start(db: &Database, parameters: Value) -> i64 {
 async fn works_and_ends(command: Command) {
     with_database(async |db| {
         for action in ACTIONS {
-            let input = RegisterActionInput { r#ref: action.into(), ..Default::default() };
+            let input = RegisterActionInput::new(action);
             Engine::register_action(&db.pool, input).await.unwrap();
         }
         Engine::define(&db.pool, DEPLOY).await.unwrap();
@@ -221,7 +221,7 @@ tasks: [{name: one, action: demo.wait, input: {seconds: 3600}}, {name: two, acti
 /// its workflow is cancelled. Work that can be finished is finished, even if the worker is asked to end.
 async fn holds_stops_and_drains(mut command: Command) {
     with_database(async |db| {
-        let input = RegisterActionInput { r#ref: "demo.wait".into(), ..Default::default() };
+        let input = RegisterActionInput::new("demo.wait");
         Engine::register_action(&db.pool, input).await.unwrap();
         Engine::define(&db.pool, LONG).await.unwrap();
         let input = StartInput { r#ref: "demo.long".into(), ..Default::default() };
@@ -261,7 +261,7 @@ tasks: [{name: one, action: demo.wait, input: {seconds: 4}}]
 /// A worker that dies in the middle of its work: the next one continues from its progress.
 async fn goes_on_after_a_death(command: impl Fn() -> Command) {
     with_database(async |db| {
-        let input = RegisterActionInput { r#ref: "demo.wait".into(), ..Default::default() };
+        let input = RegisterActionInput::new("demo.wait");
         Engine::register_action(&db.pool, input).await.unwrap();
         Engine::define(&db.pool, RESUMED).await.unwrap();
         let start = || {

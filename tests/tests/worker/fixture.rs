@@ -39,7 +39,7 @@ tasks:
 
 pub async fn define(db: &Database, source: &str) {
     for action in ["ci.first", "ci.second"] {
-        let input = RegisterActionInput { r#ref: action.into(), ..Default::default() };
+        let input = RegisterActionInput::new(action);
         assert_eq!(Engine::register_action(&db.pool, input).await.unwrap().r#ref, action);
     }
     assert_eq!(Engine::validate(&db.pool, source).await.unwrap(), []);

@@ -12,4 +12,5 @@ mod listen;
 mod span;
 mod trace;
 mod typed;
+mod unusable;
 mod work;

@@ -69,7 +69,9 @@ async fn parameters_input_result_and_output_are_types_and_input_that_does_not_fi
         let status = ended(db, bad).await;
         assert_eq!(status.status, ExecutionStatus::Failed);
         let task = tasks(db, bad).await.remove(0);
-        assert_eq!((task.attempt, &task.error.as_ref().unwrap()["type"]), (1, &json!("input")), "{task:#?}");
+        let error = task.error.as_ref().unwrap();
+        assert_eq!((task.attempt, &error["type"]), (1, &json!("input")), "{task:#?}");
+        assert!(error["message"].as_str().unwrap().starts_with("the input does not fit: amount: "), "{error}");
         assert_eq!(shop.charges.load(Ordering::Relaxed), 1, "the handler has seen only what fits");
         worker.stop().await;
     })
