@@ -85,7 +85,8 @@ extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["retentio
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 extension_sql_file!("../../sql/wait.sql", name = "wait", requires = ["status"]);
 extension_sql_file!("../../sql/grants.sql", name = "grants", requires = ["checks"]);
-extension_sql_file!("../../sql/why_tasks.sql", name = "why_tasks", requires = ["status", "limits"]);
+extension_sql_file!("../../sql/why_deadlock.sql", name = "why_deadlock", requires = ["status", "limits"]);
+extension_sql_file!("../../sql/why_tasks.sql", name = "why_tasks", requires = ["why_deadlock"]);
 extension_sql_file!("../../sql/why.sql", name = "why", requires = ["why_tasks"]);
 extension_sql_file!("../../sql/timeline.sql", name = "timeline", requires = ["status"]);
 extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = ["views", "retention"]);

@@ -56,9 +56,11 @@ fn rerun(
     // The caller has already continued, unless it is being undone as well.
     let undoes_alone = run.before.resumes_undo() && !is_undone_by_caller(&advance, id, ancestors.first())?;
     let ancestors = if undoes_alone { Vec::new() } else { ancestors };
+    let mut calls = Vec::new();
     for caller in &ancestors {
         let (task, call) = call_of(&advance, wanted.execution, top, *caller)?;
         advance.child_reruns.insert(task, std::mem::replace(&mut tasks, vec![call]));
+        calls.push((task, *caller));
         top = *caller;
     }
     control::log(client, wanted.execution, "rerun", wanted.reason, Some(wanted.detail.clone()), Vec::new(), now)?;
@@ -66,8 +68,10 @@ fn rerun(
     rerun_tasks(&mut advance, wanted.execution, top, &tasks)?;
     settle(&mut advance, None)?;
     // A call that waits first, for a slot or a delay, reruns whatever has failed by then.
-    if let Some(caller) = ancestors.first().filter(|_| !advance.child_reruns.is_empty() && wanted.is_specific()) {
-        let why = format!("execution {caller}, which called it, has to wait before it can continue the call");
+    let waiting = calls.iter().rev().find(|(task, _)| advance.child_reruns.contains_key(task));
+    if let Some((_, caller)) = waiting.filter(|_| wanted.is_specific()) {
+        let how = if ancestors.first() == Some(caller) { "which called it" } else { "whose calls led to it" };
+        let why = format!("execution {caller}, {how}, has to wait before it can continue the call");
         let hint = format!("To rerun what has failed once it continues, SELECT workflow_rerun({caller}).");
         return Err(refused(wanted.execution, &why, &hint));
     }

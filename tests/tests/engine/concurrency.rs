@@ -315,6 +315,26 @@ async fn a_child_is_rerun_once_its_caller_has_a_slot_again() {
 }
 
 #[tokio::test]
+async fn a_refused_rerun_names_the_execution_that_has_to_wait_however_far_above() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks:\n  - {name: x, action: demo.a}\n").await;
+        session.define_as("demo.middle", "tasks: [{name: call, action: demo.child}]\n").await;
+        session.define("concurrency: {max: 1}\ntasks: [{name: call, action: demo.middle}]\n").await;
+        let caller = session.start().await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!({"message": "no"})).await;
+        session.assert_ended(caller, "failed", json!(null)).await;
+        session.start().await;
+        let refusal = session.refused(format!("SELECT workflow_rerun({}, ARRAY['x'])", x.execution)).await;
+        let why = format!("execution {caller}, whose calls led to it, has to wait before it can continue the call");
+        assert_eq!(refusal.message, format!("WF612: execution {} cannot be rerun: {why}", x.execution));
+        assert!(refusal.hint.ends_with(&format!("SELECT workflow_rerun({caller}).")), "{}", refusal.hint);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_later_start_takes_its_turn_when_its_time_comes() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

@@ -19,6 +19,7 @@ mod concurrency;
 mod concurrency_order;
 mod concurrency_parts;
 mod control;
+mod deadlock;
 mod define;
 mod definition_test;
 mod durability;

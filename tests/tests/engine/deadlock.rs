@@ -1,0 +1,88 @@
+//! Slots of limits that depend on each other: `workflow_why` says so, and its hint ends it.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::json;
+
+/// Defines workflows of which one runs once at a time, and takes a slot that its caller in the other one has.
+async fn define(session: &mut Session) {
+    session.run("SELECT workflow_set_limit('site', max_running => 1)").await;
+    session.run("SELECT workflow_tick()").await;
+    session.define_as("demo.job", "concurrency: {max: 1}\ntasks: [{name: step, action: demo.a, limit: site}]\n").await;
+    session.define("tasks: [{name: call, action: demo.job, limit: site}, {name: other, action: demo.b}]\n").await;
+}
+
+async fn why(session: &mut Session, execution: i64) -> (String, String) {
+    session.rows(format!("SELECT why, hint FROM workflow_why({execution}) LIMIT 1")).await.remove(0)
+}
+
+#[tokio::test]
+async fn executions_that_wait_for_each_others_slots_are_found_and_the_hint_ends_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        define(&mut session).await;
+        let job: i64 = session.value("SELECT workflow_start('demo.job')").await;
+        let caller = session.start().await;
+        let called: i64 =
+            session.value(format!("SELECT execution FROM workflow_tree({caller}) WHERE parent = {caller}")).await;
+        let [other] = session.claim_named(["other"]).await;
+        session.complete(&other, json!(null)).await;
+        let deadlock = |id| {
+            format!("; this is a deadlock: execution {id} has a slot, and cannot end before something that is waiting for one")
+        };
+        for _ in 0..6 {
+            let (said, hint) = why(&mut session, job).await;
+            let ahead = "0 tasks of the same action ahead of it";
+            assert_eq!(said, format!("is waiting for limit site: 1 of 1 running, {ahead}{}", deadlock(called)));
+            assert_eq!(
+                hint,
+                format!(
+                    "raise one of the limits, or SELECT workflow_cancel({called}); SELECT * FROM workflow_why({called}) says what it is waiting for"
+                )
+            );
+            let (said, _) = why(&mut session, called).await;
+            let what = "is waiting for the concurrency of demo.job: 1 of 1 running, 0 ahead of it";
+            assert_eq!(said, format!("{what}{}", deadlock(job)));
+        }
+        session.run(format!("SELECT workflow_cancel({called})")).await;
+        session.work("step", json!(null)).await;
+        session.assert_ended(job, "completed", json!(null)).await;
+        session.assert_ended(called, "cancelled", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slot_that_will_become_free_is_no_deadlock() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        define(&mut session).await;
+        let first: i64 = session.value("SELECT workflow_start('demo.job')").await;
+        let second: i64 = session.value("SELECT workflow_start('demo.job')").await;
+        // A worker executes the task that has the slot of the limit.
+        let [step] = session.claim_named(["step"]).await;
+        let caller = session.start().await;
+        let (said, hint) = why(&mut session, caller).await;
+        assert_eq!(said, "is waiting for limit site: 1 of 1 running, 0 tasks of the same action ahead of it");
+        assert_eq!(
+            hint,
+            "SELECT workflow_set_limit('site', max_running => 1) with higher numbers takes effect immediately"
+        );
+        let (said, _) = why(&mut session, second).await;
+        assert_eq!(said, "is waiting for the concurrency of demo.job: 1 of 1 running, 0 ahead of it");
+        session.complete(&step, json!(null)).await;
+        session.assert_ended(first, "completed", json!(null)).await;
+        // With a second slot, nobody has to wait for the other.
+        session.run("SELECT workflow_set_limit('site', max_running => 2)").await;
+        session.run("SELECT workflow_tick()").await;
+        for _ in 0..3 {
+            for task in session.claim(9).await {
+                session.complete(&task, json!(null)).await;
+            }
+            session.run("SELECT workflow_tick()").await;
+        }
+        session.assert_ended(second, "completed", json!(null)).await;
+        session.assert_ended(caller, "completed", json!(null)).await;
+    })
+    .await;
+}
