@@ -1,8 +1,8 @@
 -- Waking workers: NOTIFY hints to idle workers that there is something to claim.
 --
 -- At commit, NOTIFY takes a lock that all databases share. So it is sent only if a worker that serves the action has announced
--- that it is idle, and by each process at most once every 10 ms per action and part. queue/hints.rs explains how idle workers are
--- found without writing anything. A hint is never required: workers also poll for work, if rarely.
+-- that it is idle, and by each process at most once every 10 ms per action and part. extension/src/queue/hints.rs explains how idle
+-- workers are found without writing anything. A hint is never required: workers also poll for work, if rarely.
 
 CREATE FUNCTION pg_catalog.workflow_announce_idle(actions text[] DEFAULT NULL) RETURNS interval
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

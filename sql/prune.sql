@@ -1,4 +1,5 @@
--- Retention: deletes executions that ended long ago, in steps as small as desired.
+-- Retention: deletes executions that ended long ago, in steps as small as desired. What a definition's `keep` says is applied by
+-- workflow_tick (retention.sql).
 --
 -- An execution that ended before a given time was also created before it. So the index of a workflow's executions by creation time
 -- shows where to stop, and if nothing is old enough, nothing else is read. Old rows that are kept (still running, or ended with a

@@ -32,7 +32,7 @@ pub mod run;
 pub mod starts;
 pub mod task_lists;
 mod tasks;
-mod waits;
+mod waiting_executions;
 
 use batch::Withdrawal;
 pub use batch::{Batch, EndedRow, RetriedRow};
@@ -266,12 +266,12 @@ impl Batch {
         }
         if !self.hold.is_empty() {
             let arguments = [self.hold.clone().into(), now.into()];
-            let limited = statements::run(client, include_str!("../queries/hold_tasks.sql"), &arguments)?;
+            let limited = statements::run(client, include_str!("../queries/pause_tasks.sql"), &arguments)?;
             pass_up_slots(client, now, numbers(limited, 1)?)?;
         }
         if !self.unhold.is_empty() {
             let arguments = [self.unhold.clone().into(), now.into()];
-            self.continue_tasks(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
+            self.continue_tasks(client, include_str!("../queries/resume_tasks.sql"), &arguments)?;
         }
         Ok(())
     }

@@ -19,7 +19,6 @@ pub mod rerun;
 pub mod rest;
 pub(crate) mod retry;
 pub mod state;
-pub mod traceparent;
 pub(crate) mod transition;
 pub mod undo;
 pub mod variables;

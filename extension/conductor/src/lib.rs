@@ -15,4 +15,5 @@ pub mod rehearsal;
 pub mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod traceparent;
 pub mod view;

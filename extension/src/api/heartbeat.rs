@@ -107,7 +107,7 @@ fn workflow_heartbeat(
             let arguments = [held, by, progress.into(), now.into()];
             statements::run(client, include_str!("../../queries/store_progress.sql"), &arguments)?;
         }
-        let mut states = statements::run(client, include_str!("../../queries/load_held_tasks.sql"), &arguments())?;
+        let mut states = statements::run(client, include_str!("../../queries/load_lease_states.sql"), &arguments())?;
         for (task, elsewhere) in named.into_iter().zip(elsewhere) {
             if elsewhere {
                 rows.push([column(task), column("elsewhere")]);

@@ -17,7 +17,7 @@ use crate::settings;
 use crate::store::starts::Wanted;
 use conductor::code::Code;
 use conductor::engine::state::Status;
-use conductor::engine::traceparent;
+use conductor::traceparent;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self};

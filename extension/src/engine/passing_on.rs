@@ -1,9 +1,9 @@
 //! Propagation by workflow_tick to children that the original call did not reach.
 
 use crate::engine::advance::Advance;
+use crate::engine::called_executions;
 use crate::engine::propagation::set;
 use crate::engine::settle::settle;
-use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::statements;
 use conductor::engine::commands::Reach;
@@ -117,9 +117,9 @@ fn notify(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, 
     let ids = |pairs: &[(i64, i64)]| pairs.iter().map(|(child, _)| *child).collect();
     let stopped = children(|caller, child| caller.stop == Reach::Forward && caller.stop.reaches(child.closing));
     let forced = children(|caller, _| caller.stop == Reach::Everything);
-    sub_workflows::cancel(advance, ids(&stopped), false)?;
-    sub_workflows::cancel(advance, ids(&forced), true)?;
-    sub_workflows::log_reached(advance, "cancel", [stopped, forced].concat())?;
+    called_executions::cancel(advance, ids(&stopped), false)?;
+    called_executions::cancel(advance, ids(&forced), true)?;
+    called_executions::log_reached(advance, "cancel", [stopped, forced].concat())?;
     let paused = children(|caller, child| caller.paused && !caller.stop.reaches(child.closing));
     let resumed = children(|caller, child| !caller.paused && !caller.stop.reaches(child.closing));
     advance.load(paused.iter().chain(&resumed).map(|(child, _)| *child).collect())?;
@@ -131,7 +131,7 @@ fn notify(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, 
             })
         };
         let changed: Vec<(i64, i64)> = children.iter().copied().filter(|(child, _)| changes(*child)).collect();
-        sub_workflows::log_reached(advance, kind, changed)?;
+        called_executions::log_reached(advance, kind, changed)?;
         for (child, _) in children {
             advance.apply(*child, |conductor| match kind {
                 "pause" => conductor.pause(),

@@ -2,8 +2,8 @@
 //! execution is rerun with it.
 
 use crate::engine::advance::Advance;
+use crate::engine::called_executions;
 use crate::engine::run::Reports;
-use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::statements;
 use crate::store::run::Run;
@@ -129,7 +129,7 @@ pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>,
             }
         }
     }
-    sub_workflows::log_reached(advance, "rerun", reached)?;
+    called_executions::log_reached(advance, "rerun", reached)?;
     Ok(going)
 }
 

@@ -1,9 +1,9 @@
 //! The loop that writes the conductor's decisions and processes their consequences until there are none.
 
 use crate::engine::advance::Advance;
+use crate::engine::called_executions;
 use crate::engine::internal_tasks;
 use crate::engine::reports;
-use crate::engine::sub_workflows;
 use crate::engine::waiting_executions;
 use crate::error::Error;
 use crate::queue::asking::Asking;
@@ -22,7 +22,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
         if !open.withdrawn.is_empty() {
             take_back(advance, std::mem::take(&mut open.withdrawn))?;
         } else if !open.stopped.is_empty() {
-            sub_workflows::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
+            called_executions::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
         } else if open.is_empty()
             && advance.deferred_reports.is_empty()
             && (advance.more_reports_follow || advance.rest.is_empty())
@@ -36,13 +36,13 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             let written = std::mem::take(&mut open);
             advance.rest.extend(written.rest);
             let mut reports = std::mem::take(&mut advance.deferred_reports);
-            reports.extend(sub_workflows::void(advance, written.void)?);
+            reports.extend(called_executions::void(advance, written.void)?);
             if !advance.more_reports_follow {
                 let rest = std::mem::take(&mut advance.rest);
-                reports.extend(sub_workflows::void_rest(advance, &rest)?);
+                reports.extend(called_executions::void_rest(advance, &rest)?);
             }
             reports.extend(internal_tasks::begin(advance, &written.own)?);
-            reports.extend(sub_workflows::ends(advance, written.ended)?);
+            reports.extend(called_executions::ends(advance, written.ended)?);
             reports::report_own(advance, reports)?;
         }
     }

@@ -1,4 +1,5 @@
-//! Signals: messages from outside for tasks that wait for them.
+//! Signals: messages from outside for tasks that wait for them. What happens when a task begins to wait is in
+//! [`signal_waits`](crate::engine::signal_waits).
 
 use crate::cache::foreign_parts;
 use crate::cache::graphs;

@@ -1,10 +1,11 @@
 //! Undoing calls: the called executions undo what they have completed.
 
 use crate::engine::advance::Advance;
-use crate::engine::internal_tasks::{link, postpone};
+use crate::engine::called_executions::{log_reached, undone};
+use crate::engine::calls::link;
+use crate::engine::due::postpone;
 use crate::engine::own_report::OwnReport;
 use crate::engine::rerun;
-use crate::engine::sub_workflows::{log_reached, undone};
 use crate::error::Error;
 use crate::limits::assign;
 use crate::pg::statements;
@@ -39,7 +40,7 @@ pub fn begin(advance: &mut Advance, calls: Vec<UndoneCall>) -> Result<Vec<OwnRep
     }
     advance.load(free.iter().copied().collect())?;
     let (calls, busy): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| free.contains(&call.child));
-    postpone(advance, busy.iter().map(|call| call.task).collect())?;
+    postpone(advance.client, advance.now, busy.iter().map(|call| call.task).collect())?;
     assign::reassign(advance.client, &calls.iter().map(|call| (call.child, call.run)).collect::<Vec<_>>())?;
     let (mut going, mut reached) = (Vec::new(), Vec::new());
     for call in calls {

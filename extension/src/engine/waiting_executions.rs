@@ -2,7 +2,7 @@
 //! their slots, and come to wait, is in [`limits::concurrency`](crate::limits::concurrency).
 
 use crate::engine::advance::Advance;
-use crate::engine::{control, sub_workflows};
+use crate::engine::{called_executions, control};
 use crate::error::Error;
 use crate::limits::concurrency::{LOOK_AGAIN, begin, enter, load, note};
 use crate::limits::take::LimitKey;
@@ -50,7 +50,7 @@ pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Resu
         for execution in &locked {
             control::log(advance.client, *execution, "cancel", Some(&reason), None, Vec::new(), advance.now)?;
         }
-        sub_workflows::cancel(advance, locked, false)?;
+        called_executions::cancel(advance, locked, false)?;
     }
     Ok(())
 }

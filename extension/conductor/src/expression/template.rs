@@ -1,4 +1,5 @@
 //! Strings with templates in them: recognizing them, bounding them before they are parsed, and finding what they read.
+//! They are rendered, within bounds, by [`expression`](crate::expression).
 
 mod compared;
 pub(crate) mod compiled;
