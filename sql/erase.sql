@@ -57,16 +57,19 @@ BEGIN
     END IF;
     PERFORM pg_sleep(0.01);
   END LOOP;
-  -- The next claim or tick notices what has been waiting for the limit slots that this frees.
+  -- The next claim or tick notices what has been waiting for the limit slots that this frees, or for those that were freed for tasks in
+  -- the queue.
   WITH freed AS (
     UPDATE workflow.limit_slot AS s SET task = NULL
     WHERE s.task IN (SELECT t.id FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.workflow_execution = ANY (members)
                      UNION ALL SELECT -m.id FROM unnest(members) AS m(id))
-    RETURNING s.key),
-  waiting AS MATERIALIZED (
-    SELECT k.id FROM workflow.limit_key AS k
-    WHERE k.id IN (SELECT f.key FROM freed AS f) AND k.check_at IS NOT NULL ORDER BY k.id FOR NO KEY UPDATE SKIP LOCKED)
-  UPDATE workflow.limit_key AS k SET check_at = workflow.now() FROM waiting AS w WHERE k.id = w.id;
+    RETURNING s.key)
+  INSERT INTO workflow.limit_wakeup (limit_name, key)
+  SELECT k.limit_name, k.key FROM workflow.limit_key AS k
+  WHERE k.check_at IS NOT NULL AND (k.id IN (SELECT f.key FROM freed AS f) OR (k.limit_name, k.key) IN (
+    SELECT l.entry ->> 0, l.entry ->> 1 FROM workflow.workflow_task_execution AS t
+    CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS l(entry)
+    WHERE t.part = home AND t.workflow_execution = ANY (members) AND t.queue_at IS NOT NULL));
   DELETE FROM workflow.execution AS e WHERE e.part = home AND e.id = execution_id;
   RETURN CASE WHEN FOUND THEN cardinality(members) ELSE 0 END;
 END $$;

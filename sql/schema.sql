@@ -37,6 +37,7 @@
 -- * A task under limits carries their names and keys, and is queued like any other. The claim takes a slot of each limit; if one
 --   has no free slot, the task leaves the queue and waits at the key (limit_key) until a slot is freed or the rate or hold allows
 --   it (limits.rs). Limits and holds belong to the server, not to a part: their rows are in part 0.
+-- * A session that finds a limit_key locked leaves a request to check it (limit_wakeup).
 -- * An execution of a workflow with concurrency takes a slot like a task (limit_slot.task is its negative id) from its start to its
 --   end. While it waits for one, `limit_place` is set and its first tasks are due at infinity (limits/concurrency.rs).
 -- * Tasks that no worker executes are ended by the engine: a task without an action, a task that waits for a signal, and a
@@ -782,7 +783,7 @@ COMMENT ON COLUMN workflow.limit_key.idle_by IS
 COMMENT ON COLUMN workflow.limit_key.idle_xid IS
   'If a later transaction has seen that record: transactions that began before this one may not have seen it, and may still send tasks here to wait.';
 COMMENT ON COLUMN workflow.limit_key.created IS 'When the row was created.';
-COMMENT ON COLUMN workflow.limit_key.updated IS 'When the row last changed.';
+COMMENT ON COLUMN workflow.limit_key.updated IS 'When the row last changed, except for a request to check it.';
 
 CREATE TABLE workflow.limit_slot (
   part int NOT NULL DEFAULT 0 CONSTRAINT limit_slot_part_check CHECK (part = 0),
@@ -799,6 +800,24 @@ COMMENT ON COLUMN workflow.limit_slot.part IS 'Always 0.';
 COMMENT ON COLUMN workflow.limit_slot.key IS 'The limit_key.';
 COMMENT ON COLUMN workflow.limit_slot.number IS 'Its number, which is never reused.';
 COMMENT ON COLUMN workflow.limit_slot.task IS 'Id of the running task that occupies it, or the negated id of the execution; NULL: it is free.';
+
+CREATE SEQUENCE workflow.limit_wakeup_id_seq;
+CREATE TABLE workflow.limit_wakeup (
+  part int NOT NULL DEFAULT 0 CONSTRAINT limit_wakeup_part_check CHECK (part = 0),
+  id bigint NOT NULL DEFAULT nextval('workflow.limit_wakeup_id_seq'),
+  recount boolean NOT NULL DEFAULT false,
+  limit_name text NOT NULL,
+  key text NOT NULL,
+  PRIMARY KEY (id, part)
+);
+COMMENT ON TABLE workflow.limit_wakeup IS
+  'Requests to check a key of a limit, left by sessions that found the key locked: whoever has locked it may not see what they have freed. The next claim or tick that can lock the key deletes them.';
+COMMENT ON COLUMN workflow.limit_wakeup.part IS 'Always 0.';
+COMMENT ON COLUMN workflow.limit_wakeup.id IS 'Primary key.';
+COMMENT ON COLUMN workflow.limit_wakeup.recount IS
+  'Whether a task runs under the limit without a slot, so that workflow_tick has to look for such tasks.';
+COMMENT ON COLUMN workflow.limit_wakeup.limit_name IS 'Name of the limit.';
+COMMENT ON COLUMN workflow.limit_wakeup.key IS 'The key.';
 
 CREATE TABLE workflow.fair_weight (
   part int NOT NULL DEFAULT 0 CONSTRAINT fair_weight_part_check CHECK (part = 0),
@@ -925,6 +944,8 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.limit_rule', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.limit_key', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.limit_key_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.limit_slot', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.limit_wakeup', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.limit_wakeup_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.fair_weight', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.hold', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.hold_id_seq', '');

@@ -1,7 +1,7 @@
 -- Finds and locks up to $1 keys of limits that are due for a check ($2), unless someone else has locked them. Returns
 -- the number of tasks that can get a free slot, the theoretical arrival time of the next one in microseconds, since
--- when tasks have been waiting, the limit, until when it is held, and whether executions wait for it. If the limit no
--- longer exists, or never did, all waiting tasks can get a slot.
+-- when tasks have been waiting, the limit, until when it is held, whether executions wait for it, and when it was last checked or
+-- used. If the limit no longer exists, or never did, all waiting tasks can get a slot.
 SELECT k.id,
   CASE WHEN r.max_running IS NULL THEN 1000 ELSE
     (SELECT pg_catalog.count(*) FROM (SELECT FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NULL LIMIT 1000) AS free)
@@ -11,7 +11,7 @@ SELECT k.id,
   (SELECT pg_catalog.max(h.until) FROM workflow.hold h
    WHERE h.until > $2 AND (h.target = 'limit' AND h.name = k.limit_name AND h.key IN ('', k.key)
                            OR h.target = 'workflow' AND k.limit_name = '@workflow' AND h.name = k.key AND h.key = '')),
-  k.limit_name ~~ '@%' AND k.limit_name <> '@workflow'
+  k.limit_name ~~ '@%' AND k.limit_name <> '@workflow', k.updated
 FROM workflow.limit_key k
 LEFT JOIN workflow.limit_rule r ON r.name = k.limit_name
 WHERE k.check_at <= $2

@@ -267,7 +267,7 @@ impl Batch {
         if !self.hold.is_empty() {
             let arguments = [self.hold.clone().into(), now.into()];
             let limited = statements::run(client, include_str!("../queries/pause_tasks.sql"), &arguments)?;
-            pass_up_slots(client, now, numbers(limited, 1)?)?;
+            pass_up_slots(client, numbers(limited, 1)?)?;
         }
         if !self.unhold.is_empty() {
             let arguments = [self.unhold.clone().into(), now.into()];
@@ -322,7 +322,7 @@ impl Batch {
             withdrawn.entry(gone.get::<i64>(1)?.unwrap_or_default()).or_default().push(rows);
             limited.extend(gone.get::<Vec<i64>>(7)?.into_iter().flatten());
         }
-        pass_up_slots(client, now, limited)?;
+        pass_up_slots(client, limited)?;
         Ok(withdrawn)
     }
 }

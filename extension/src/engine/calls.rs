@@ -6,7 +6,7 @@ use crate::engine::own_report::OwnReport;
 use crate::engine::rerun::{self, Recall};
 use crate::engine::{start, startable};
 use crate::error::Error;
-use crate::limits::take::{LimitKey, adopt, take};
+use crate::limits::take::{LimitKey, adopt, request_recount, take};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
@@ -60,7 +60,8 @@ fn take_limits(advance: &Advance, limited: Vec<(i64, Vec<LimitKey>)>) -> Result<
         limited.into_iter().partition(|(task, _)| advance.child_reruns.contains_key(task));
     let named: Vec<(i64, LimitKey)> =
         named.into_iter().flat_map(|(task, limits)| limits.into_iter().map(move |limit| (task, limit))).collect();
-    adopt(advance.client, advance.now, &named)?;
+    let uncounted = adopt(advance.client, advance.now, &named)?;
+    request_recount(advance.client, uncounted)?;
     if others.is_empty() {
         return Ok(BTreeSet::new());
     }

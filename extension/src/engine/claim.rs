@@ -292,11 +292,7 @@ fn defer(
     if !held.is_empty() {
         let (tasks, keys) = held.iter().filter_map(|(task, key)| Some((*task, (*key)?))).unzip();
         take::defer(client, now, tasks, keys)?;
-        pass_up_slots(
-            client,
-            now,
-            limited.iter().map(|(task, _)| *task).filter(|task| held.contains_key(task)).collect(),
-        )?;
+        pass_up_slots(client, limited.iter().map(|(task, _)| *task).filter(|task| held.contains_key(task)).collect())?;
         claimed.busy.extend(held.iter().filter(|(_, key)| key.is_none()).map(|(task, _)| *task));
         claimed.tasks.retain(|task| !held.contains_key(&task.task));
         limited.retain(|(task, _)| !held.contains_key(task));

@@ -104,7 +104,7 @@ impl Resolution<'_> {
             }
             "requested" | "scheduled" => {
                 log(client)?;
-                pass_up_slots(client, now, vec![task])?;
+                pass_up_slots(client, vec![task])?;
                 self.end(client, now)
             }
             "completed" => Err(self.refused(

@@ -38,7 +38,7 @@ pub fn put_back_strays(
     if strays.is_empty() {
         return Ok(BTreeSet::new());
     }
-    pass_up_slots(client, now, strays.clone())?;
+    pass_up_slots(client, strays.clone())?;
     let locked: Vec<i64> = lock_runs(client, strays.clone())?.into_iter().collect();
     let arguments = [strays.clone().into(), locked.into(), now.into()];
     let ended = numbers(statements::run(client, include_str!("../../queries/dequeue_strays.sql"), &arguments)?, 1)?;

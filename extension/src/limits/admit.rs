@@ -5,9 +5,11 @@ use crate::limits::concurrency;
 use crate::limits::take::{Rule, check_soon};
 use crate::pg::clock::{after, at, seconds};
 use crate::pg::id;
+use crate::pg::relation;
 use crate::pg::statements;
 use crate::pg::transaction;
 use crate::queue::hints;
+use conductor::engine::rate::Rate;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -44,16 +46,19 @@ pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64
 }
 
 /// Passes the slots that were freed for tasks which have left the queue without starting on to the tasks behind them.
-pub fn pass_up_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
+pub fn pass_up_slots(client: &SpiClient, tasks: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() && crate::limits::are_in_use() {
-        let arguments = [tasks.into(), now.into()];
-        statements::run(client, include_str!("../../queries/pass_up_slots.sql"), &arguments)?;
+        statements::run(client, include_str!("../../queries/pass_up_slots.sql"), &[tasks.into()])?;
     }
     Ok(())
 }
 
 /// Checks up to `max_keys` due keys, unless someone else has locked them. Returns the number of keys checked.
 pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32) -> Result<i32, Error> {
+    if !relation::is_empty(c"limit_wakeup") {
+        let arguments = [max_keys.into(), now.into()];
+        statements::run(client, include_str!("../../queries/take_limit_wakeups.sql"), &arguments)?;
+    }
     let arguments = [max_keys.into(), now.into()];
     let mut rows = statements::run(client, include_str!("../../queries/find_due_limit_keys.sql"), &arguments)?;
     let mut keys = Vec::new();
@@ -62,12 +67,15 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
         let next_at = rule.possible(rows.get::<i64>(3)?.unwrap_or(i64::MIN), now);
         let held_until = rows.get::<TimestampWithTimeZone>(9)?;
         let free = rows.get::<i64>(2)?.unwrap_or_default().max(0) as usize;
-        let room = rule.allowed(next_at, now, free.min(MOST_ADMITTED));
+        let updated = rows.get::<TimestampWithTimeZone>(11)?.unwrap_or(now);
+        let room = rule.admissible(next_at, now, updated, free.min(MOST_ADMITTED));
         keys.push(DueKey {
             id: rows.get::<i64>(1)?.unwrap_or_default(),
             count: if held_until.is_some() { 0 } else { room },
             next_at,
             opens_at: held_until.or_else(|| rule.opens_at(next_at)),
+            // Since the last check, tasks have begun.
+            follows_at: rule.next_admission(now).filter(|_| at(next_at) > updated),
             of_executions: rows.get::<bool>(10)? == Some(true),
             waiting_since: rows.get::<TimestampWithTimeZone>(4)?.unwrap_or(now),
         });
@@ -105,6 +113,8 @@ struct DueKey {
     next_at: i64,
     /// When the next one may start, if only time stands in the way.
     opens_at: Option<TimestampWithTimeZone>,
+    /// When another task may follow if some are beginning at the rate now.
+    follows_at: Option<TimestampWithTimeZone>,
     /// Whether executions rather than tasks wait for it.
     of_executions: bool,
     waiting_since: TimestampWithTimeZone,
@@ -120,7 +130,7 @@ impl DueKey {
         }
         let waited = seconds(self.waiting_since, now);
         let latest = after(now, waited.clamp(SOONEST_CHECK, LATEST_CHECK));
-        opens_at.filter(|time| *time < latest).unwrap_or(latest)
+        opens_at.or(self.follows_at).filter(|time| *time < latest).unwrap_or(latest)
     }
 }
 
@@ -169,6 +179,18 @@ impl Rule {
     /// Returns how many tasks the rate allows to start now, at most `most`.
     pub fn allowed(&self, next_at: i64, now: TimestampWithTimeZone, most: usize) -> usize {
         self.rate.map_or(most, |rate| rate.allowed(next_at, now.into_inner(), most))
+    }
+
+    /// Returns how many waiting tasks to put into the queue now, at most `most`: those that the rate allows to start, but no more
+    /// than have become possible since the key was last checked or used.
+    fn admissible(&self, next_at: i64, now: TimestampWithTimeZone, since: TimestampWithTimeZone, most: usize) -> usize {
+        let passed = |rate: Rate| rate.passed(now.into_inner().saturating_sub(since.into_inner()));
+        self.allowed(next_at, now, self.rate.map_or(most, |rate| most.min(passed(rate).max(1))))
+    }
+
+    /// Returns when another task may follow one that starts now; `None` if there is no rate.
+    pub fn next_admission(&self, now: TimestampWithTimeZone) -> Option<TimestampWithTimeZone> {
+        self.rate.map(|rate| at(rate.after(i64::MIN, now.into_inner(), 1)))
     }
 
     /// Returns a theoretical arrival time, or the latest one that the rate can have produced.

@@ -127,7 +127,7 @@ pub fn take(
     Ok(begun)
 }
 
-/// Makes the next claim or tick check keys, unless someone else has locked them and will do the same.
+/// Makes the next claim or tick check keys, also those that someone else has locked.
 pub fn check_soon(client: &SpiClient, now: TimestampWithTimeZone, keys: Vec<i64>) -> Result<(), Error> {
     if !keys.is_empty() {
         statements::run(client, include_str!("../../queries/check_limit_keys.sql"), &[keys.into(), now.into()])?;
@@ -153,12 +153,17 @@ pub fn put_back(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>)
     Ok(())
 }
 
-/// Gives slots to tasks that are already running. Skips keys that someone else has locked.
-pub fn adopt(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, LimitKey)]) -> Result<(), Error> {
+/// Gives slots to tasks that are already running, or are about to. Returns the keys of those that got none because someone else
+/// has locked something.
+pub fn adopt(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: &[(i64, LimitKey)],
+) -> Result<Vec<LimitKey>, Error> {
     let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
     tasks.iter().for_each(|(_, limit)| *wanted.entry(limit).or_default() += 1);
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut keys = load(client, now, &wanted)?;
     create(client, now, &mut keys)?;
@@ -169,6 +174,15 @@ pub fn adopt(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Limi
         tasks.iter().filter_map(|(task, limit)| Some((locked(limit)?, *task))).unzip();
     if !ids.is_empty() {
         statements::run(client, include_str!("../../queries/adopt_tasks.sql"), &[ids.into(), tasks.into()])?;
+    }
+    Ok(keys.into_values().filter(|key| key.is_busy).map(|key| key.name).collect())
+}
+
+/// Requests that ticks give slots to the tasks that run under keys without one.
+pub fn request_recount(client: &SpiClient, keys: Vec<LimitKey>) -> Result<(), Error> {
+    if !keys.is_empty() {
+        let (names, keys): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
+        statements::run(client, include_str!("../../queries/request_recount.sql"), &[names.into(), keys.into()])?;
     }
     Ok(())
 }
@@ -243,6 +257,8 @@ impl Key {
         let opens_at = self.held_until.or_else(|| self.rule.opens_at(next_at).filter(|time| *time > now));
         let check_at = match opens_at {
             Some(time) if self.was_awaited || time < soon => time,
+            // Tasks begin, so others can follow them at the rate.
+            None => self.rule.next_admission(now).filter(|time| *time < soon).unwrap_or(soon),
             _ => soon,
         };
         self.has_waiting.then_some(check_at)

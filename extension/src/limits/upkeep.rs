@@ -39,6 +39,7 @@ pub fn count_running(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i
         let text = |column| Ok::<_, Error>(rows.get::<String>(column)?.unwrap_or_default());
         tasks.push((rows.get::<i64>(1)?.unwrap_or_default(), (text(2)?, text(3)?)));
     }
+    // What is locked is counted by a later tick.
     adopt(client, now, &tasks)?;
     let arguments = [names.into(), last.into(), transaction::next_number().into()];
     statements::run(client, include_str!("../../queries/settle_uncounted_limits.sql"), &arguments)?;

@@ -47,7 +47,7 @@ async fn every_sequence_of_ids_ends_where_the_bits_of_the_node_begin() {
                 "SELECT array_agg(s.sequencename::text ORDER BY 1) FROM pg_sequences AS s
                  JOIN pg_attribute AS a ON a.attrelid = format('workflow.%I', replace(s.sequencename, '_id_seq', ''))::regclass
                    AND a.attname = 'part' AND NOT a.attisdropped
-                 WHERE s.schemaname = 'workflow' AND s.sequencename NOT IN ('schedule_id_seq', 'limit_key_id_seq', 'hold_id_seq')",
+                 WHERE s.schemaname = 'workflow' AND s.sequencename NOT IN ('schedule_id_seq', 'limit_key_id_seq', 'limit_wakeup_id_seq', 'hold_id_seq')",
             )
             .await;
         assert_eq!(bounded, of_ids);

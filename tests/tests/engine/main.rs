@@ -59,6 +59,7 @@ mod limit_idle_slots;
 mod limit_races;
 mod limit_rate;
 mod limit_storm;
+mod limit_wakeups;
 mod limited_calls;
 mod limits;
 mod many_parts;

@@ -47,6 +47,11 @@ impl Rate {
         now.saturating_add(self.tolerance).saturating_add(self.interval)
     }
 
+    /// Returns how many tasks this rate lets begin within a time, apart from bursts.
+    pub fn passed(self, time: Micros) -> usize {
+        usize::try_from(time.max(0) / self.interval).unwrap_or(usize::MAX)
+    }
+
     /// Returns when a task with this theoretical arrival time may begin.
     pub fn opens_at(self, next: Micros) -> Micros {
         next.saturating_sub(self.tolerance)
