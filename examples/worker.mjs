@@ -60,17 +60,29 @@ async function handle(task, signal) {
   let outcome = { task: id, lease_token, status: 'completed' };
   try {
     outcome.result = (await traced(task, () => handlers[task.action](task, signal))) ?? null;
-    // What PostgreSQL cannot store must not spoil the reports beside it.
-    if (/(?<!\\)(?:\\\\)*\\u0000/.test(JSON.stringify(outcome))) throw new Error('the result contains a NUL character');
+    check(outcome);
   } catch (error) {
     const { name = 'Error', message = String(error), may_retry, retry_in, progress } = error ?? {};
     const status = signal.aborted && name === 'AbortError' ? 'cancelled' : 'failed';
-    const failure = { type: name, message: message.replaceAll('\0', '\ufffd') };
-    outcome = { task: id, lease_token, status, error: failure, may_retry, retry_in, progress };
+    outcome = { task: id, lease_token, status, error: failure(name, message), may_retry, retry_in, progress };
+    try {
+      check(outcome);
+    } catch ({ name, message }) {
+      outcome = { task: id, lease_token, status: 'failed', error: failure(name, message) };
+    }
   }
   if (running.delete(key(task))) outbox.push(outcome); // else the lease is lost
   wake();
 }
+
+// Throws if PostgreSQL could not store an outcome, which would spoil the reports beside it: JSON.stringify writes lone surrogates, and
+// only these, as escapes.
+function check(outcome) {
+  if (/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(JSON.stringify(outcome)))
+    throw new Error('the outcome contains a NUL character or half of a character');
+}
+
+const failure = (type, message) => ({ type, message: message.toWellFormed().replaceAll('\0', '\ufffd') });
 
 // Reports, and claims unless the worker drains. Returns whether there was anything.
 async function exchange(db) {
@@ -82,8 +94,14 @@ async function exchange(db) {
         WORKER_NAME, JSON.stringify(sent), room, Object.keys(handlers), lease])
     : await db.query("SELECT jsonb_build_object('answers', workflow_finish_json($1), 'tasks', '[]'::jsonb) AS said", [
         JSON.stringify(sent)]);
-  for (const { task, code, message } of said.answers) if (code) console.error(task, code, message);
   outbox = outbox.slice(sent.length);
+  said.answers.forEach(({ task, code, message }, place) => {
+    if (code) console.error(task, code, message);
+    // A result that is refused would be refused each time that the task is executed.
+    const { lease_token, error } = sent[place];
+    if (['WF613', 'WF614'].includes(code) && !error)
+      outbox.push({ task: sent[place].task, lease_token, status: 'failed', error: failure('report', message) });
+  });
   for (const task of said.tasks) {
     const controller = new AbortController();
     running.set(key(task), { task, controller });

@@ -99,13 +99,15 @@ class Worker:
         try:
             with span(task):
                 outcome["result"] = HANDLERS[task["action"]](task)
-            # What PostgreSQL cannot store must not spoil the reports beside it.
-            if NUL.search(json.dumps(outcome, allow_nan=False)):
-                raise ValueError("the result contains a NUL character")
+            check(outcome)
         except Exception as error:
-            failure = {"type": type(error).__name__, "message": str(error).replace("\0", "\ufffd")}
-            outcome |= {"status": "cancelled" if isinstance(error, Stopped) else "failed", "result": None, "error": failure}
+            status = "cancelled" if isinstance(error, Stopped) else "failed"
+            outcome |= {"status": status, "result": None, "error": failure(type(error).__name__, str(error))}
             outcome |= getattr(error, "more", {})
+            try:
+                check(outcome)
+            except (TypeError, ValueError) as error:
+                outcome = failed(task, failure(type(error).__name__, str(error)))
         with self.changed:
             if self.running.pop((task["task"], task["lease_token"]), None):  # else the lease is lost
                 self.outbox.append(outcome)
@@ -123,11 +125,14 @@ class Worker:
             said = {"answers": db.execute("SELECT workflow_finish_json(%s)", [json.dumps(sent)]).fetchone()[0], "tasks": []}
         else:
             return False
-        for answer in said["answers"]:
-            if answer["code"]:
-                print(answer["task"], answer["code"], answer["message"], file=sys.stderr)
         with self.changed:
             del self.outbox[: len(sent)]
+            for outcome, answer in zip(sent, said["answers"]):
+                if answer["code"]:
+                    print(answer["task"], answer["code"], answer["message"], file=sys.stderr)
+                # A result that is refused would be refused each time that the task is executed.
+                if answer["code"] in ("WF613", "WF614") and not outcome.get("error"):
+                    self.outbox.append(failed(outcome, failure("report", answer["message"])))
             for task in said["tasks"]:
                 task = self.running[task["task"], task["lease_token"]] = Task(task)
                 self.pool.submit(self.handle, task)
@@ -210,6 +215,22 @@ class Worker:
             except psycopg.OperationalError as error:
                 print(error, file=sys.stderr)
                 time.sleep(random.uniform(0.5, 1.5))
+
+
+def check(outcome):
+    """Raises a ValueError or TypeError if PostgreSQL could not store an outcome, which would spoil the reports beside it."""
+    text = json.dumps(outcome, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    if NUL.search(text):
+        raise ValueError("the outcome contains a NUL character")
+
+
+def failure(kind, message):
+    return {"type": kind, "message": message.encode(errors="replace").decode().replace("\0", "\ufffd")}
+
+
+def failed(task, error):
+    return {"task": task["task"], "lease_token": task["lease_token"], "status": "failed", "error": error}
 
 
 @contextmanager

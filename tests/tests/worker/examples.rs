@@ -349,3 +349,76 @@ async fn the_python_worker_does_its_work_and_ends_cleanly() {
 async fn the_node_worker_does_its_work_and_ends_cleanly() {
     works_and_ends(node()).await;
 }
+
+const UNSTORABLE: &str = "
+ref: demo.unstorable
+label: Results that PostgreSQL cannot store
+version: 1.0.0
+tasks:
+  - {name: nul, action: demo.nul}
+  - {name: half, action: demo.half}
+  - {name: raised, action: demo.raised}
+  - {name: large, action: demo.large}
+  - {name: good, action: demo.good}
+";
+
+/// What a handler returns or raises must not keep the results beside it from being stored. `handlers` are added to those of the
+/// example, which is copied to `file` for that.
+async fn fails_what_cannot_be_stored(example: &str, marker: &str, handlers: &str, command: impl Fn(&Path) -> Command) {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example)).unwrap();
+    assert!(text.contains(marker), "{marker}");
+    let file = installed().join(format!("unstorable_{example}"));
+    std::fs::write(&file, text.replace(marker, &format!("{handlers}\n{marker}"))).unwrap();
+    with_database(async |db| {
+        for action in ["demo.nul", "demo.half", "demo.raised", "demo.large", "demo.good"] {
+            Engine::register_action(&db.pool, RegisterActionInput::new(action)).await.unwrap();
+        }
+        sqlx::query(sqlx::AssertSqlSafe(format!("ALTER DATABASE {} SET pg_workflow.max_result_bytes = 100000", db.name)))
+            .execute(&db.pool)
+            .await
+            .unwrap();
+        Engine::define(&db.pool, UNSTORABLE).await.unwrap();
+        let worker = Process::start(command(&file), db);
+        let execution = Engine::start(&db.pool, StartInput::new("demo.unstorable")).await.unwrap().unwrap();
+        let status = Engine::wait(&db.pool, execution, Duration::from_secs(60)).await.unwrap();
+        assert!(status.ended, "{status:#?}");
+        let statuses = "SELECT jsonb_object_agg(task_name, status || ' ' || attempt) FROM workflow.workflow_task_execution";
+        let statuses: Value = sqlx::query_scalar(statuses).fetch_one(&db.pool).await.unwrap();
+        let expected = json!({"nul": "failed 1", "half": "failed 1", "raised": "failed 1", "large": "failed 1", "good": "completed 1"});
+        assert_eq!(statuses, expected);
+        let output = worker.terminate();
+        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_python_worker_fails_tasks_whose_outcome_cannot_be_stored() {
+    let handlers = r#"    "demo.nul": lambda task: "a\0b",
+    "demo.half": lambda task: b"caf\xe9".decode("utf8", "surrogateescape"),
+    "demo.raised": lambda task: {}[b"caf\xe9\0".decode("utf8", "surrogateescape")],
+    "demo.large": lambda task: "x" * 200000,
+    "demo.good": lambda task: "fine","#;
+    fails_what_cannot_be_stored("worker.py", r#"    "demo.wait": wait,"#, handlers, |file| {
+        let mut command = Command::new("python3");
+        command.arg(file).env("PYTHONPATH", installed().join("python"));
+        command
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_node_worker_fails_tasks_whose_outcome_cannot_be_stored() {
+    let handlers = r"  'demo.nul': () => 'a\0b',
+  'demo.half': () => 'caf\ud800',
+  'demo.raised': () => { throw new Error('caf\ud800\0'); },
+  'demo.large': () => 'x'.repeat(200000),
+  'demo.good': () => 'fine',";
+    fails_what_cannot_be_stored("worker.mjs", "  'demo.wait': async", handlers, |file| {
+        let mut command = Command::new("node");
+        command.arg(file);
+        command
+    })
+    .await;
+}
