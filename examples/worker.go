@@ -189,13 +189,27 @@ func exchange(db *sql.DB, draining bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var said struct{ Tasks []*Task }
+	var said struct {
+		Tasks   []*Task
+		Answers []struct{ Code, Message string }
+	}
 	if err := json.Unmarshal(answer, &said); err != nil {
 		return false, err
 	}
 	lock.Lock()
 	defer lock.Unlock()
 	outbox = outbox[len(sent):]
+	for place, answer := range said.Answers {
+		report := sent[place]
+		if answer.Code != "" {
+			log.Print(report.Task, " ", answer.Code, ": ", answer.Message)
+		}
+		// A result that is refused would be refused each time that the task is executed.
+		if (answer.Code == "WF613" || answer.Code == "WF614") && report.Error == nil {
+			failure := map[string]any{"type": "report", "message": answer.Message}
+			outbox = append(outbox, outcome{Task: report.Task, LeaseToken: report.LeaseToken, Status: "failed", Error: failure})
+		}
+	}
 	for _, task := range said.Tasks {
 		var ctx context.Context
 		ctx, task.cancel = context.WithCancel(context.Background())
