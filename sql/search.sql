@@ -38,9 +38,12 @@ BEGIN
   IF isempty(span) THEN
     PERFORM workflow.raise_error('WF613', format('%s must not be an empty range', name), NULL, 'Pass a range such as tstzrange(''2026-01-01'', NULL).');
   END IF;
+  -- What is not before the last instant that can be represented is not before infinity either.
   RETURN ARRAY[
-    lower(span) + CASE WHEN lower_inc(span) THEN interval '0' ELSE interval '1 microsecond' END,
-    upper(span) + CASE WHEN upper_inc(span) THEN interval '1 microsecond' ELSE interval '0' END];
+    CASE WHEN lower_inc(span) THEN lower(span) WHEN lower(span) < '294276-12-31 23:59:59.999999+00' THEN lower(span) + interval '1 microsecond'
+      WHEN NOT lower_inf(span) THEN 'infinity' END,
+    CASE WHEN NOT upper_inc(span) THEN upper(span) WHEN upper(span) < '294276-12-31 23:59:59.999999+00' THEN upper(span) + interval '1 microsecond'
+      WHEN NOT upper_inf(span) THEN 'infinity' END];
 END $$;
 COMMENT ON FUNCTION workflow.half_open(text, tstzrange) IS
   'Returns the first instant of a range and the first instant after it, or null where the range is unbounded. Raises WF613, naming the argument, if the range is empty.';

@@ -191,6 +191,9 @@ async fn a_search_finds_what_has_failed_in_whatever_way() {
             ("ended => tstzrange('2027-01-01', NULL)", vec![]),
             ("created => tstzrange('2026-01-01 00:00:00+00', '2026-01-01 00:00:00+00', '[]')", vec![cancelled, handled]),
             ("created => tstzrange('2026-01-01 00:00:00+00', NULL, '()')", vec![]),
+            ("ended => tstzrange(NULL, '294276-12-31 23:59:59.999999+00', '[]'), statuses => '{cancelled}'", vec![cancelled]),
+            ("created => tstzrange('294276-12-31 23:59:59.999999+00', NULL, '()')", vec![]),
+            ("created => tstzrange('infinity', 'infinity', '[]')", vec![]),
         ] {
             assert_eq!(session.value::<Vec<i64>>(find(arguments)).await, ids, "{arguments}");
         }
