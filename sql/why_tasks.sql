@@ -49,21 +49,25 @@ END $$;
 COMMENT ON FUNCTION workflow.why_late(text, timestamptz) IS 'Explains that work has been overdue since the given time.';
 REVOKE ALL ON FUNCTION workflow.why_late(text, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.why_queued(part int, action_ref text, since timestamptz) RETURNS TABLE (why text, hint text)
+CREATE FUNCTION workflow.why_queued(part int, action_ref text, since timestamptz, now timestamptz) RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   last timestamptz := workflow.last_claim(part, action_ref);
+  -- A worker that is busy, or that polls, may claim it at any moment.
+  is_recent boolean := since > now - interval '30 seconds';
 BEGIN
-  IF last IS NULL THEN
+  IF last IS NULL AND is_recent THEN
+    RETURN QUERY SELECT format('none of the recent tasks of action %s has been claimed yet', action_ref), NULL::text;
+  ELSIF last IS NULL THEN
     RETURN QUERY SELECT format('no worker seems to serve action %s: none of its recent tasks has been claimed', action_ref),
       format('run a worker that serves %s', action_ref);
   ELSE
     RETURN QUERY SELECT format('action %s was last claimed at %s', action_ref, workflow.say_time(last)),
-      CASE WHEN last < since THEN format('make sure that enough workers that serve %s are running', action_ref) END;
+      CASE WHEN last < since AND NOT is_recent THEN format('make sure that enough workers that serve %s are running', action_ref) END;
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.why_queued(int, text, timestamptz) IS 'Explains whether any worker serves the action of a task that has been in the queue since the given time.';
-REVOKE ALL ON FUNCTION workflow.why_queued(int, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.why_queued(int, text, timestamptz, timestamptz) IS 'Explains whether any worker serves the action of a task that has been in the queue since the given time; for half a minute, this is no reason to worry.';
+REVOKE ALL ON FUNCTION workflow.why_queued(int, text, timestamptz, timestamptz) FROM PUBLIC;
 
 -- For a task in the queue, or about to be called, that is held although it has no limit.
 CREATE FUNCTION workflow.why_held(run workflow.workflow_execution, action_ref text, now timestamptz) RETURNS SETOF workflow.hold
@@ -187,7 +191,7 @@ BEGIN
       FROM workflow.why_held(run, t.action_ref, now) AS h;
   ELSIF t.queue_at IS NOT NULL THEN
     RETURN QUERY SELECT format('has been queued since %s; %s', workflow.say_time(t.updated), q.why), q.hint
-      FROM workflow.why_queued(t.part, t.action_ref, t.updated) AS q;
+      FROM workflow.why_queued(t.part, t.action_ref, t.updated, now) AS q;
   ELSIF t.due_at = 'infinity' THEN
     RETURN QUERY SELECT 'starts when its execution begins', NULL;
   ELSIF t.due_at <= now THEN
@@ -262,7 +266,7 @@ BEGIN
   LEFT JOIN LATERAL workflow.why_limited(m, now) AS limited ON c.limited > 0
   LEFT JOIN workflow.workflow_task_execution d ON d.part = run.part AND d.id = c.first_waiting
   LEFT JOIN LATERAL workflow.why_task(d, run, 0, now) AS waiting ON c.waiting > 0
-  LEFT JOIN LATERAL workflow.why_queued(run.part, c.action_ref, c.queued_since) AS q ON c.queued > 0;
+  LEFT JOIN LATERAL workflow.why_queued(run.part, c.action_ref, c.queued_since, now) AS q ON c.queued > 0;
 END $$;
 COMMENT ON FUNCTION workflow.why_items(workflow.workflow_execution, int, timestamptz) IS
   'Explains the progress of the tasks with items that have not ended, one row per task, and what the first of the items is waiting for.';

@@ -29,6 +29,10 @@ async fn a_task_waits_for_a_worker_that_serves_its_action() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin("tasks: [{name: a, action: demo.a}]\n").await;
+        let fresh = "task a has been queued since 00:00:00; \
+                     none of the recent tasks of action demo.a has been claimed yet";
+        assert_why(&mut session, id, &[(fresh, "")]).await;
+        session.at(31.0).await;
         let nobody = "task a has been queued since 00:00:00; \
                       no worker seems to serve action demo.a: none of its recent tasks has been claimed";
         assert_why(&mut session, id, &[(nobody, "run a worker that serves demo.a")]).await;
@@ -40,7 +44,10 @@ async fn a_task_waits_for_a_worker_that_serves_its_action() {
         session.at(8.0).await;
         let other = session.start().await;
         let served = "task a has been queued since 00:00:08; action demo.a was last claimed at 00:00:05";
+        assert_why(&mut session, other, &[(served, "")]).await;
+        session.at(38.5).await;
         assert_why(&mut session, other, &[(served, "make sure that enough workers that serve demo.a are running")]).await;
+        session.at(8.0).await;
         let held = "task a was claimed by w1 (attempt 1) at 00:00:05, lease until 00:00:35";
         assert_why(&mut session, id, &[(held, "")]).await;
         session.at(35.0).await;
@@ -329,6 +336,7 @@ async fn a_call_waits_for_what_its_execution_waits_for() {
         let item = child(&mut session, "each").await;
         let queued = "task inner has been queued since 00:00:00; \
                       no worker seems to serve action demo.a: none of its recent tasks has been claimed";
+        session.at(60.0).await;
         let call = format!(
             "task call is waiting for execution {branch} (demo.branch): task middle is waiting for execution {leaf} (demo.leaf): {queued}"
         );

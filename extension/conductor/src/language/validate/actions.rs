@@ -73,11 +73,13 @@ fn one<'d>(
 fn unknown(check: &mut Check<'_>, task: usize, of: &str, reference: &str) {
     let place = format!("tasks[{task}].{of}action");
     let pack = reference.split('.').next().unwrap_or_default();
-    let hint = "register it with workflow_register_action, or correct the ref".to_owned();
     if check.catalogue.has_pack(pack) {
+        let hint = "register it with workflow_register_action, or correct the ref".to_owned();
         check.at(&place).task(task).error(501, format!("unknown action `{reference}`"), hint);
     } else {
-        check.at(&place).task(task).error(502, format!("unknown pack `{pack}` of the action `{reference}`"), hint);
+        let hint = "register the action with workflow_register_action, which also creates its pack, or correct the ref";
+        let message = format!("unknown pack `{pack}` of the action `{reference}`");
+        check.at(&place).task(task).error(502, message, hint.to_owned());
     }
 }
 
