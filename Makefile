@@ -124,7 +124,7 @@ storms: ## random schedules of sessions that claim, report and change limits, an
 	scripts/server create target/bank 15 "fsync = off" "shared_preload_libraries = ''"
 	eval "$$(scripts/server env target/bank)" && export STORMS=$${STORMS:-50} \
 		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
-		cargo test --release -p pg_workflow_tests --test engine -- --nocapture no_schedule_exceeds nobody_begins_before
+		cargo test --release -p pg_workflow_tests --test engine -- --nocapture no_schedule_exceeds executions_begin_in_the_order
 	scripts/server remove target/bank
 
 provider: ## two minutes of payments at a provider that allows ten calls a second, with 50,000 of one tenant waiting
