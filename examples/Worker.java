@@ -11,6 +11,7 @@
 import java.sql.*;
 import java.util.*;
 import java.util.concurrent.*;
+import java.util.stream.Collectors;
 import org.postgresql.PGConnection;
 
 public class Worker {
@@ -74,13 +75,22 @@ public class Worker {
         Thread renewing = new Thread(Worker::renew);
         renewing.setDaemon(true);
         renewing.start();
-        List<String> outbox = new ArrayList<>();
+        List<Report> outbox = new ArrayList<>();
         while (!draining || !outbox.isEmpty()) {
             try (Connection db = DriverManager.getConnection(System.getenv("JDBC_URL"))) {
                 run(db, "LISTEN pg_workflow");
                 boolean isAnnounced = false;
                 while (!draining || !outbox.isEmpty()) {
-                    List<Task> tasks = exchange(db, outbox);
+                    List<Task> tasks;
+                    try {
+                        tasks = exchange(db, outbox);
+                    } catch (SQLException refused) {
+                        // Class 22 is data that PostgreSQL cannot read or store.
+                        if (outbox.isEmpty() || !String.valueOf(refused.getSQLState()).startsWith("22")) throw refused;
+                        System.err.println(refused.getMessage());
+                        finishOneByOne(db, outbox);
+                        continue;
+                    }
                     for (Task task : tasks) outbox.add(outcome(task));
                     if (!tasks.isEmpty() || draining) continue;
                     // Hints are sent for tasks queued after the announcement; tasks queued before are found by looking once more.
@@ -100,14 +110,11 @@ public class Worker {
     }
 
     /** Reports, and claims unless the worker drains. */
-    static List<Task> exchange(Connection db, List<String> outbox) throws SQLException {
-        String outcomes = "[" + String.join(",", outbox) + "]";
+    static List<Task> exchange(Connection db, List<Report> outbox) throws SQLException {
+        String outcomes = outbox.stream().map(Report::json).collect(Collectors.joining(",", "[", "]"));
         List<Task> tasks = new ArrayList<>();
         if (draining) {
-            try (PreparedStatement finish = db.prepareStatement("SELECT workflow_finish_json(?::jsonb)")) {
-                finish.setString(1, outcomes);
-                finish.execute();
-            }
+            finish(db, outcomes);
         } else {
             try (PreparedStatement exchange = db.prepareStatement(EXCHANGE)) {
                 exchange.setString(1, "java " + ProcessHandle.current().pid());
@@ -126,15 +133,46 @@ public class Worker {
         return tasks;
     }
 
+    static void finish(Connection db, String outcomes) throws SQLException {
+        try (PreparedStatement finish = db.prepareStatement("SELECT workflow_finish_json(?::jsonb)")) {
+            finish.setString(1, outcomes);
+            finish.execute();
+        }
+    }
+
+    /** Reports a failure in place of each outcome that PostgreSQL cannot store, so that it does not spoil those beside it. */
+    static void finishOneByOne(Connection db, List<Report> outbox) throws SQLException {
+        while (!outbox.isEmpty()) {
+            Report report = outbox.get(0);
+            try {
+                finish(db, "[" + report.json() + "]");
+            } catch (SQLException refused) {
+                if (!String.valueOf(refused.getSQLState()).startsWith("22")) throw refused;
+                finish(db, "[" + new Report(report.task(), "\"failed\", \"error\": " + failure("report", refused.getMessage())).json() + "]");
+            }
+            outbox.remove(0);
+        }
+    }
+
+    /** A report that has not been acknowledged yet: the task, and its status with what belongs to it. */
+    record Report(Task task, String status) {
+        String json() {
+            return "{\"task\": " + quote(task.id()) + ", \"lease_token\": " + quote(task.lease()) + ", \"status\": " + status + "}";
+        }
+    }
+
+    static String failure(String type, String message) {
+        return "{\"type\": " + quote(type) + ", \"message\": " + quote(message) + "}";
+    }
+
     /** Executes a task. */
-    static String outcome(Task task) {
-        String head = "{\"task\": " + quote(task.id()) + ", \"lease_token\": " + quote(task.lease()) + ", \"status\": ";
+    static Report outcome(Task task) {
         try {
-            return head + "\"completed\", \"result\": " + HANDLERS.get(task.action()).handle(task) + "}";
+            return new Report(task, "\"completed\", \"result\": " + HANDLERS.get(task.action()).handle(task));
         } catch (Exception error) {
-            String failure = "{\"type\": " + quote(error.getClass().getSimpleName()) + ", \"message\": " + quote(error.getMessage()) + "}";
             String status = error instanceof CancellationException ? "cancelled" : "failed";
-            return head + quote(status) + ", \"error\": " + failure + ", \"progress\": " + task.state().noted + "}";
+            String failure = failure(error.getClass().getSimpleName(), error.getMessage());
+            return new Report(task, quote(status) + ", \"error\": " + failure + ", \"progress\": " + task.state().noted);
         } finally {
             held.remove(task.id());
         }

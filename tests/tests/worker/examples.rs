@@ -5,6 +5,7 @@ use crate::fixture::until;
 use pg_workflow_client::{Engine, RegisterActionInput, StartInput};
 use pg_workflow_tests::{Database, with_database};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -63,6 +64,10 @@ fn folder(test: &str) -> PathBuf {
 }
 
 fn java(test: &str) -> Option<Command> {
+    java_from(test, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/Worker.java"))
+}
+
+fn java_from(test: &str, source: &Path) -> Option<Command> {
     let driver = extras()?.join("share/java/postgresql.jar");
     if let Err(error) = Command::new("javac").arg("-version").output() {
         eprintln!("skipped: javac cannot be run ({error})");
@@ -71,7 +76,7 @@ fn java(test: &str) -> Option<Command> {
     let folder = folder(test);
     let mut compiler = Command::new("javac");
     compiler.arg("-cp").arg(&driver).args(["-Xlint:all", "-Werror", "-d"]).arg(&folder);
-    compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/Worker.java"));
+    compiler.arg(source);
     compile(compiler);
     let mut command = Command::new("java");
     command.arg("-cp").arg(format!("{}:{}", folder.display(), driver.display())).arg("Worker");
@@ -79,12 +84,16 @@ fn java(test: &str) -> Option<Command> {
 }
 
 fn go(test: &str) -> Option<Command> {
+    go_from(test, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worker.go"))
+}
+
+fn go_from(test: &str, source: &Path) -> Option<Command> {
     let extras = extras()?;
     let folder = folder(test);
     let program = folder.join("worker");
     let mut compiler = Command::new(extras.join("lib/go-1.19/bin/go"));
     compiler.args(["build", "-o"]).arg(&program);
-    compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worker.go"));
+    compiler.arg(source);
     compiler.envs([("GO111MODULE", "off"), ("GOFLAGS", ""), ("CGO_ENABLED", "0")]);
     compiler.env("GOROOT", extras.join("lib/go-1.19")).env("GOPATH", extras.join("share/gocode"));
     compiler.env("GOCACHE", installed().join("go-cache"));
@@ -359,36 +368,47 @@ tasks:
   - {name: half, action: demo.half}
   - {name: raised, action: demo.raised}
   - {name: large, action: demo.large}
+  - {name: noted, action: demo.noted}
   - {name: good, action: demo.good}
 ";
 
-/// What a handler returns or raises must not keep the results beside it from being stored. `handlers` are added to those of the
-/// example, which is copied to `file` for that.
-async fn fails_what_cannot_be_stored(example: &str, marker: &str, handlers: &str, command: impl Fn(&Path) -> Command) {
+/// What a handler returns, raises or notes must not keep the results beside it from being stored, nor cost leases. `handlers` are added
+/// before `marker` to those of the example, which is copied to another file for that. Strings of some languages cannot contain half a
+/// character, and what is raised is made storable.
+async fn fails_what_cannot_be_stored(
+    example: &str,
+    (marker, handlers): (&str, &str),
+    half: &str,
+    command: impl Fn(&Path) -> Option<Command>,
+) {
     let text =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example)).unwrap();
     assert!(text.contains(marker), "{marker}");
-    let file = installed().join(format!("unstorable_{example}"));
-    std::fs::write(&file, text.replace(marker, &format!("{handlers}\n{marker}"))).unwrap();
+    let folder = folder(&format!("unstorable-{example}"));
+    std::fs::write(folder.join(example), text.replacen(marker, &format!("{handlers}\n{marker}"), 1)).unwrap();
+    let Some(mut command) = command(&folder.join(example)) else { return };
+    command.env("WORKER_LEASE", "1.5");
     with_database(async |db| {
-        for action in ["demo.nul", "demo.half", "demo.raised", "demo.large", "demo.good"] {
-            Engine::register_action(&db.pool, RegisterActionInput::new(action)).await.unwrap();
-        }
-        sqlx::query(sqlx::AssertSqlSafe(format!("ALTER DATABASE {} SET pg_workflow.max_result_bytes = 100000", db.name)))
+        sqlx::query(AssertSqlSafe(format!("ALTER DATABASE {} SET pg_workflow.max_result_bytes = 100000", db.name)))
             .execute(&db.pool)
             .await
             .unwrap();
+        for action in ["demo.nul", "demo.half", "demo.raised", "demo.large", "demo.noted", "demo.good"] {
+            Engine::register_action(&db.pool, RegisterActionInput::new(action)).await.unwrap();
+        }
         Engine::define(&db.pool, UNSTORABLE).await.unwrap();
-        let worker = Process::start(command(&file), db);
+        let worker = Process::start(command, db);
         let execution = Engine::start(&db.pool, StartInput::new("demo.unstorable")).await.unwrap().unwrap();
         let status = Engine::wait(&db.pool, execution, Duration::from_secs(60)).await.unwrap();
         assert!(status.ended, "{status:#?}");
-        let statuses = "SELECT jsonb_object_agg(task_name, status || ' ' || attempt) FROM workflow.workflow_task_execution";
+        let statuses =
+            "SELECT jsonb_object_agg(task_name, status || ' ' || attempt) FROM workflow.workflow_task_execution";
         let statuses: Value = sqlx::query_scalar(statuses).fetch_one(&db.pool).await.unwrap();
-        let expected = json!({"nul": "failed 1", "half": "failed 1", "raised": "failed 1", "large": "failed 1", "good": "completed 1"});
+        let (failed, completed) = ("failed 1", "completed 1");
+        let expected = json!({"nul": failed, "half": half, "raised": failed, "large": failed, "noted": completed, "good": completed});
         assert_eq!(statuses, expected);
         let output = worker.terminate();
-        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        assert!(matches!(output.status.code(), Some(0 | ENDED_BY_TERM)), "{output:?}");
     })
     .await;
 }
@@ -399,11 +419,12 @@ async fn the_python_worker_fails_tasks_whose_outcome_cannot_be_stored() {
     "demo.half": lambda task: b"caf\xe9".decode("utf8", "surrogateescape"),
     "demo.raised": lambda task: {}[b"caf\xe9\0".decode("utf8", "surrogateescape")],
     "demo.large": lambda task: "x" * 200000,
+    "demo.noted": lambda task: setattr(task, "progress", {"at": "\0"}) or task.stop.wait(3),
     "demo.good": lambda task: "fine","#;
-    fails_what_cannot_be_stored("worker.py", r#"    "demo.wait": wait,"#, handlers, |file| {
+    fails_what_cannot_be_stored("worker.py", (r#"    "demo.wait": wait,"#, handlers), "failed 1", |file| {
         let mut command = Command::new("python3");
         command.arg(file).env("PYTHONPATH", installed().join("python"));
-        command
+        Some(command)
     })
     .await;
 }
@@ -414,11 +435,42 @@ async fn the_node_worker_fails_tasks_whose_outcome_cannot_be_stored() {
   'demo.half': () => 'caf\ud800',
   'demo.raised': () => { throw new Error('caf\ud800\0'); },
   'demo.large': () => 'x'.repeat(200000),
+  'demo.noted': async (task) => { task.note = { at: '\ud800' }; await sleep(3000); },
   'demo.good': () => 'fine',";
-    fails_what_cannot_be_stored("worker.mjs", "  'demo.wait': async", handlers, |file| {
+    fails_what_cannot_be_stored("worker.mjs", ("  'demo.wait': async", handlers), "failed 1", |file| {
         let mut command = Command::new("node");
         command.arg(file);
-        command
+        Some(command)
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_go_worker_fails_tasks_whose_outcome_cannot_be_stored() {
+    let handlers = r#"	"demo.nul":    func(context.Context, *Task) (any, error) { return "a\x00b", nil },
+	"demo.half":   func(context.Context, *Task) (any, error) { return "caf\xe9", nil },
+	"demo.raised": func(context.Context, *Task) (any, error) { return nil, errors.New("caf\xe9\x00") },
+	"demo.large":  func(context.Context, *Task) (any, error) { return strings.Repeat("x", 200000), nil },
+	"demo.noted": func(_ context.Context, task *Task) (any, error) {
+		task.Note("\x00")
+		time.Sleep(3 * time.Second)
+		return nil, nil
+	},
+	"demo.good": func(context.Context, *Task) (any, error) { return "fine", nil },"#;
+    let marker = "	\"demo.wait\": wait,";
+    let command = |file: &Path| go_from("go-unstorable", file);
+    fails_what_cannot_be_stored("worker.go", (marker, handlers), "completed 1", command).await;
+}
+
+#[tokio::test]
+async fn the_java_worker_fails_tasks_whose_outcome_cannot_be_stored() {
+    let handlers = r#"        "demo.nul", task -> "\"a\\u0000b\"",
+        "demo.half", task -> "\"caf\\ud800\"",
+        "demo.raised", task -> { throw new IllegalStateException("caf\ud800\0"); },
+        "demo.large", task -> { throw new IllegalStateException("Java leaves results that are too large to its handlers"); },
+        "demo.noted", task -> { task.note("\"\\u0000\""); Thread.sleep(3000); return "null"; },
+        "demo.good", task -> "\"fine\"","#;
+    let command = |file: &Path| java_from("java-unstorable", file);
+    fails_what_cannot_be_stored("Worker.java", ("        \"demo.wait\", Worker::pause", handlers), "failed 1", command)
+        .await;
 }
