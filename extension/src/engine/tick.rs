@@ -24,6 +24,7 @@ pub fn tick(look: &TickScope) -> Result<i32, Error> {
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
     done += upkeep::count_running(client, *now, *max_rows)?;
     if limits::are_in_use() {
+        upkeep::hasten_checks(client, *now, *max_rows)?;
         done += check_keys(client, *now, *max_rows)?;
         upkeep::delete_idle_keys(client, *now, *max_rows)?;
     }

@@ -120,6 +120,28 @@ async fn an_execution_begins_soon_after_concurrency_was_lowered() {
     .await;
 }
 
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('site', rate => 1, per => '1 second')").await;
+        session.define(ONE).await;
+        session.at(5000.0).await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[3]))").await;
+        assert_eq!(session.claim(9).await.len(), 1);
+        for second in [0.0, 1.1, 2.2] {
+            session.at(second).await;
+            session.run("SELECT workflow_tick()").await;
+            session.claim(9).await;
+        }
+        let begun: i64 =
+            session.value("SELECT count(*) FROM workflow.workflow_task_execution WHERE status = 'running'").await;
+        assert_eq!(begun, 3);
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
 /// The other session has counted the free slots, and has not committed yet.
 #[tokio::test]
 async fn a_slot_freed_while_somebody_checks_the_key_is_passed_on() {
