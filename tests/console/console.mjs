@@ -83,6 +83,7 @@ const test = async (name, run) => {
     console.log(`ok ${name} (${Date.now() - begun} ms)`);
   } catch (error) {
     failed++;
+    await page.unroute('**/*');
     await page.screenshot({ path: `${PICTURES}/failed-${failed}.png`, fullPage: true }).catch(() => {});
     console.log(`FAILED ${name}: ${error.message}\n${(error.stack || '').split('\n').slice(1, 6).join('\n')}\n  at ${page.url()}, see ${PICTURES}/failed-${failed}.png`);
     troubles.splice(0);
@@ -230,10 +231,10 @@ await test('a hint whose time is over is refused, and says so', async () => {
 });
 
 await test('nobody is told to do again what somebody else has completed', async () => {
-  await scene.sql(`SELECT workflow_register_action('shop.once')`);
-  await scene.sql(`SELECT workflow_define('{ref: shop.once, label: Once, version: 1.0.0, tasks: [{name: a, action: shop.once}]}')`);
+  await scene.sql(`SELECT workflow_register_action('shop.do_once')`);
+  await scene.sql(`SELECT workflow_define('{ref: shop.once, label: Once, version: 1.0.0, tasks: [{name: a, action: shop.do_once}]}')`);
   const id = await scene.start('shop.once', {});
-  await scene.sql(`SELECT workflow_fail(task, lease_token, '{"type": "away", "message": "a\u202eb"}') FROM workflow_claim('worker-1', 1, '{shop.once}')`);
+  await scene.sql(`SELECT workflow_fail(task, lease_token, '{"type": "away", "message": "a\u202eb"}') FROM workflow_claim('worker-1', 1, '{shop.do_once}')`);
   await blind(page);
   await go(`/executions/${id}`);
   assert.match(await text('#why .hint'), /fix the cause, then rerun it: it continues at the tasks that failed/);
@@ -244,7 +245,7 @@ await test('nobody is told to do again what somebody else has completed', async 
   await page.locator('#rerun-from summary').click();
   assert.equal(await page.locator('#rerun-from').getByLabel('Task').inputValue(), '');
   await scene.sql('SELECT workflow_rerun($1)', [id]);
-  await scene.work('worker-1', ['shop.once']);
+  await scene.work('worker-1', ['shop.do_once']);
   const told = await press(page.locator('#why').getByRole('button', { name: 'Rerun' }));
   assert.match(told, /has completed\. Nothing is left to do\./);
   await page.unroute('**/*');
@@ -433,22 +434,28 @@ await test('an approval that is refused is said to have failed', async () => {
 });
 
 await test('an action that no worker serves is pointed out everywhere', async () => {
-  await scene.sql(`SELECT workflow_register_action('shop.lonely')`);
-  await scene.sql(`SELECT workflow_define('{ref: shop.lonely, label: Lonely, version: 1.0.0, tasks: [{name: a, action: shop.lonely}]}')`);
+  await scene.sql(`SELECT workflow_register_action('shop.do_lonely')`);
+  await scene.sql(`SELECT workflow_define('{ref: shop.lonely, label: Lonely, version: 1.0.0, tasks: [{name: a, action: shop.do_lonely}]}')`);
   await scene.sql(`SELECT set_config('pg_workflow.test_now', (now() - interval '1 minute')::text, false)`);
   const id = await scene.start('shop.lonely', {});
   await scene.sql('RESET pg_workflow.test_now');
   await go('/');
   assert.match(await text('#tiles'), /without a worker/);
-  const row = page.locator('#queues tr', { hasText: 'shop.lonely' });
+  const row = page.locator('#queues tr', { hasText: 'shop.do_lonely' });
   assert.match(await row.innerText(), /no worker serves this action[\s\S]*none of its recent tasks was claimed/);
-  assert.match(await page.locator('#queues tr', { hasText: 'shop.ship' }).innerText(), /held/);
   await Promise.all([page.waitForNavigation(), row.getByRole('link').first().click()]);
   assert.match(await text('#waiting'), new RegExp(`a\\s+${id}`));
   await picture('waiting');
   await go('/check');
-  assert.match(await text('main'), /shop\.lonely: no worker serves this action\. 1 task waits/);
+  assert.match(await text('main'), /shop\.do_lonely: no worker serves this action\. 1 task waits/);
   assert.doesNotMatch(await text('main'), /Nothing is overdue/);
+  // What is held waits for the hold, not for a worker.
+  await scene.sql(`SELECT workflow_hold('shop.do_lonely', NULL, now() + interval '1 hour', 'later', 'action')`);
+  await go('/check');
+  assert.doesNotMatch(await text('main'), /shop\.do_lonely/);
+  await go('/work');
+  assert.match(await page.locator('#queues tr', { hasText: 'shop.do_lonely' }).innerText(), /held/);
+  await scene.sql(`SELECT workflow_release('shop.do_lonely', target => 'action')`);
   await scene.sql('SELECT workflow_cancel($1)', [id]);
 });
 
@@ -577,7 +584,7 @@ await test('narrow windows need no sideways scrolling', async () => {
   const ends = (locator) => locator.evaluate((element) => element.getBoundingClientRect().right);
   await scene.start('shop.once', {});
   await scene.sql(`SELECT workflow_fail(task, lease_token, jsonb_build_object('type', 'long', 'message', repeat('a long message, ', 40)))
-    FROM workflow_claim('worker-1', 1, '{shop.once}')`);
+    FROM workflow_claim('worker-1', 1, '{shop.do_once}')`);
   await go('/');
   assert.ok((await ends(page.getByRole('link', { name: 'Act on all' }).first())) <= 500);
   assert.ok((await ends(page.locator('#causes td.wide').first())) <= 500);

@@ -130,12 +130,17 @@ pub async fn turn(
     Path((job, action)): Path<(i64, String)>,
 ) -> Response {
     let turned = async {
-        let status = match action.as_str() {
-            "stop" => app.act(&viewer, async |session| Engine::stop_bulk_job(session, job).await).await?,
-            "resume" => app.act(&viewer, async |session| Engine::resume_bulk_job(session, job).await).await?,
-            _ => return Err(Problem::invalid(format!("there is no action {action}"))),
-        };
-        Ok(format!("job {job} is {}", status.name()))
+        match action.as_str() {
+            "stop" => {
+                app.act(&viewer, async |session| Engine::stop_bulk_job(session, job).await).await?;
+                Ok(format!("job {job} was stopped"))
+            }
+            "resume" => {
+                app.act(&viewer, async |session| Engine::resume_bulk_job(session, job).await).await?;
+                Ok(format!("job {job} was resumed"))
+            }
+            _ => Err(Problem::invalid(format!("there is no action {action}"))),
+        }
     };
     tell("/jobs", turned.await)
 }

@@ -112,7 +112,7 @@ fn late(app: &App, overdue: &[OverdueSummary]) -> Markup {
     } };
     html! {
         p { "If this stays, nobody ticks: neither a worker nor the extension's own process is running." }
-        (page::table("Overdue work", &["What", "#Rows", "Due since"], &rows))
+        (page::table("Overdue work", &["What", "#Rows", "First due"], &rows))
         @if !app.read_only { (page::button("/tick", "/", "Tick now", &[], None)) }
     }
 }

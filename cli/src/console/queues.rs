@@ -102,11 +102,11 @@ pub fn table(queues: &[Queue]) -> Markup {
         tr {
             td { a href=(queue.address()) { code { (queue.summary.action_ref) } } }
             td.number data-head="ready" { (page::number(queue.summary.ready)) }
-            td data-head="first waiting since" { (page::time(queue.summary.oldest)) }
+            td data-head="first queued" { (page::time(queue.summary.oldest)) }
             td.wide { (queue.badge()) }
         }
     } };
-    page::wrapped_table("Queues", &["Action", "#Ready", "First waiting since", "Workers"], &rows)
+    page::wrapped_table("Queues", &["Action", "#Ready", "First queued", "Workers"], &rows)
 }
 
 /// Says which queues nobody serves.
@@ -117,7 +117,7 @@ pub fn unserved(queues: &[Queue]) -> Markup {
                 a href=(queue.address()) { (queue.summary.action_ref) }
                 ": no worker serves this action. "
                 (page::number(queue.summary.ready)) @if queue.summary.ready == 1 { " task waits" } @else { " tasks wait" }
-                ", the first one since " (page::time(queue.summary.oldest)) "; " (claimed(last))
+                "; the first was queued " (page::time(queue.summary.oldest)) "; " (claimed(last))
             }
         }
     } }

@@ -57,7 +57,7 @@ fn action_table(actions: &[ActionSummary]) -> Markup {
     } };
     let head = ["Action", "#Tasks", "#Completed", "#Failed", "#Repeated", "#Per minute", "#Median", "#95 %"];
     html! {
-        p.dim { "Tasks created since " (page::time(actions.iter().map(|action| action.since).min().unwrap_or_default())) ": at most the newest 10,000." }
+        p.dim { "Tasks that were created after the beginning of the period, " (page::time(actions.iter().map(|action| action.since).min().unwrap_or_default())) "; at most the newest 10,000." }
         (page::table("Actions", &head, &rows))
     }
 }
@@ -98,7 +98,7 @@ pub async fn check(State(app): State<Arc<App>>, visit: Visit) -> Result<Response
             section.card {
                 @if overdue.is_empty() && !unserved { p.good { "Nothing is overdue, and every action with queued tasks is served or held." } }
                 (queues::unserved(&queues))
-                @for row in &overdue { p.error { (row.kind) ": " (row.rows) " overdue, the oldest since " (page::time(row.oldest)) } }
+                @for row in &overdue { p.error { (row.kind) ": " (row.rows) " overdue; the oldest was due " (page::time(row.oldest)) } }
             }
             section.card {
                 @if !deep { p { "Checking every invariant reads all data." } a.button href="/check?deep" { "Check the data" } }
