@@ -60,7 +60,7 @@ fn list(app: &App, waits: &[Wait], subjects: &[ExecutionSubject]) -> Markup {
         @let subject = subjects.get(&wait.execution).copied();
         tr {
             td { a href=(format!("/approvals/{}", wait.task)) { (page::text(&wait.signal_name)) } @if is_late(wait, now) { " " span.warn { "late" } } }
-            td { @if let Some(label) = subject.and_then(|subject| subject.label.as_deref()) { (page::text(label)) br; } (page::workflow(&wait.workflow_ref)) }
+            td.label { @if let Some(label) = subject.and_then(|subject| subject.label.as_deref()) { (page::text(label)) br; } (page::workflow(&wait.workflow_ref)) }
             td { (page::execution(wait.execution)) " " (wait.task_name) @if let Some(index) = wait.task_index { "[" (index) "]" } }
             td.wide { (about(app, wait, subject)) }
             td data-head="asked" { (page::time(wait.since)) }
