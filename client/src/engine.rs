@@ -25,7 +25,9 @@ mod work;
 
 pub use bulk::{BulkAnswer, BulkJob, BulkJobStatus, BulkOperation};
 pub use by_key::ExecutionKey;
-pub use console::{DefinitionVersion, ExecutionRate, TaskCount, TaskFilter, TaskOverview};
+pub use console::{
+    DefinitionVersion, ExecutionRate, ExecutionSubject, LastClaim, QueuedTask, TaskCount, TaskFilter, TaskOverview,
+};
 pub use control::{Archive, RerunInput};
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
 pub use listing::{ExecutionFilter, ExecutionSummary, TaskDetail};

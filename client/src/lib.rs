@@ -93,10 +93,11 @@ pub use cluster::Cluster;
 pub use engine::{
     ActionSummary, Answer, Archive, Arriving, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation,
     ClaimDetail, ClaimInput, ClaimedTask, DefinitionVersion, Engine, ExecutionCount, ExecutionFilter, ExecutionKey,
-    ExecutionRate, ExecutionSummary, Finding, FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome,
-    OverdueSummary, PartPlace, QueueSummary, Reason, Refused, RegisterActionInput, ReportedState, RerunInput,
-    SearchFilter, Severity, SignalInput, SignalState, StartInput, StartManyInput, TaskCount, TaskDetail, TaskFilter,
-    TaskOverview, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus, WorkflowSummary,
+    ExecutionRate, ExecutionSubject, ExecutionSummary, Finding, FoundExecution, GraphFormat, Heartbeat, LastClaim,
+    LeaseState, Level, Outcome, OverdueSummary, PartPlace, QueueSummary, QueuedTask, Reason, Refused,
+    RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput, SignalState, StartInput,
+    StartManyInput, TaskCount, TaskDetail, TaskFilter, TaskOverview, TestResult, TreeRow, Wait, WaitFilter,
+    WorkerSummary, WorkflowStatus, WorkflowSummary,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

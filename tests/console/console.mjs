@@ -83,6 +83,7 @@ const test = async (name, run) => {
     console.log(`ok ${name} (${Date.now() - begun} ms)`);
   } catch (error) {
     failed++;
+    await page.unroute('**/*');
     await page.screenshot({ path: `${PICTURES}/failed-${failed}.png`, fullPage: true }).catch(() => {});
     console.log(`FAILED ${name}: ${error.message}\n${(error.stack || '').split('\n').slice(1, 6).join('\n')}\n  at ${page.url()}, see ${PICTURES}/failed-${failed}.png`);
     troubles.splice(0);
@@ -93,7 +94,9 @@ await test('the overview tells what fails and why, who is gone, and what is late
   await go('/');
   assert.match(await text('#causes'), /declined[\s\S]*the bank declines the card/);
   assert.match(await text('#causes'), /out_of_stock/);
+  assert.match(await text('#causes thead'), /It started\s+It failed/);
   assert.match(await text('#tiles'), /1 late/);
+  assert.match(await text('#held'), /held for another 1 h, \d+ min|held for another 2 h/);
   assert.match(await text('#workers'), /worker-gone/);
   assert.match(await text('#held'), /shop\.ship/);
   await picture('overview');
@@ -134,6 +137,9 @@ await test('an execution is shown with its graph, reasons, timeline and data', a
   assert.match(await text('#why'), /fix the cause/);
   assert.match(await page.locator('#graph a.node', { hasText: 'pack' }).first().getAttribute('class'), /n-failed/);
   assert.match(await text('#graph'), /1 of 2 done, 1 failed/);
+  assert.match(await text('#graph .legend'), /completed\s+failed\s+not reached$/);
+  const dashes = (status) => page.locator(`#graph .n-${status} rect`).first().evaluate((rect) => getComputedStyle(rect).strokeDasharray);
+  assert.equal(await dashes('untouched'), 'none');
   await picture('execution');
   const before = await page.locator('#graph svg').getAttribute('viewBox');
   await page.getByRole('button', { name: 'Zoom in' }).click();
@@ -159,10 +165,10 @@ await test('secrets are masked, also in what is downloaded', async () => {
 
 await test('buttons do what they say, in the name of the person', async () => {
   await go(`/executions/${scene.late}`);
-  assert.match(await press(page.getByRole('button', { name: 'Pause' })), /pause: execution \d+ is running/);
+  assert.match(await press(page.getByRole('button', { name: 'Pause' })), /^execution \d+ was paused/);
   assert.match(await text('#head'), /paused/);
   assert.match((await events(scene.late, 'pause'))[0].author, /^Maria \(role /);
-  assert.match(await press(page.locator('#why').getByRole('button', { name: 'Resume' })), /resume/);
+  assert.match(await press(page.locator('#why').getByRole('button', { name: 'Resume' })), /^execution \d+ was resumed$/);
   await page.locator('#send-signal summary').click();
   await page.locator('#send-signal').getByLabel('Signal').fill('unheard');
   assert.match(await press(page.getByRole('button', { name: 'Send' })), /WF611/);
@@ -198,13 +204,17 @@ await test('what changes is shown by itself', async () => {
 
 await test('an approval is a form made from its schema, and is given once', async () => {
   await go('/approvals');
+  const row = await page.locator('#waits tr', { hasText: 'shop.order' }).first().innerText();
+  assert.match(row, /An order, from the card to the parcel[\s\S]*"question":"Ship order 1\?"[\s\S]*parameters {[^}]*"order":1[\s\S]*for another \d+ min/);
+  assert.match(row, /"pin":"••••••"/);
   await picture('approvals');
   await Promise.all([page.waitForNavigation(), page.locator('tr', { hasText: 'shop.order' }).getByRole('link').first().click()]);
+  assert.match(await text('#about'), /Parameters of execution \d+[\s\S]*"order": 1/);
   await page.getByLabel('Ship it').check();
   await page.getByLabel('note').fill('urgent');
   await picture('approval');
   const address = page.url();
-  assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /is answered/);
+  assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /was answered/);
   const [{ result }] = await scene.sql(`SELECT result FROM workflow_list_tasks($1) WHERE task_name = 'approve'`, [scene.late]);
   assert.deepEqual(result, { ok: true, level: 'standard', note: 'urgent' });
   await page.goto(address);
@@ -218,6 +228,58 @@ await test('a hint whose time is over is refused, and says so', async () => {
   await scene.sql('SELECT workflow_rerun($1)', [id]);
   assert.match(await press(page.locator('#why').getByRole('button', { name: 'Rerun' })), /WF612/);
   await page.unroute('**/*');
+});
+
+await test('nobody is told to do again what somebody else has completed', async () => {
+  await scene.sql(`SELECT workflow_register_action('shop.do_once')`);
+  await scene.sql(`SELECT workflow_define('{ref: shop.once, label: Once, version: 1.0.0, tasks: [{name: a, action: shop.do_once}]}')`);
+  const id = await scene.start('shop.once', {});
+  await scene.sql(`SELECT workflow_fail(task, lease_token, '{"type": "away", "message": "a\u202eb"}') FROM workflow_claim('worker-1', 1, '{shop.do_once}')`);
+  await blind(page);
+  await go(`/executions/${id}`);
+  assert.match(await text('#why .hint'), /fix the cause, then rerun it: it continues at the tasks that failed/);
+  assert.doesNotMatch(await text('#why'), /SELECT/);
+  assert.equal(await page.locator('#head .error > bdi', { hasText: 'a\u202eb' }).count(), 1, 'it is isolated');
+  assert.doesNotMatch(await text('#events'), /"message":"a\u202e/);
+  // No task is chosen for the user.
+  await page.locator('#rerun-from summary').click();
+  assert.equal(await page.locator('#rerun-from').getByLabel('Task').inputValue(), '');
+  await scene.sql('SELECT workflow_rerun($1)', [id]);
+  await scene.work('worker-1', ['shop.do_once']);
+  const told = await press(page.locator('#why').getByRole('button', { name: 'Rerun' }));
+  assert.match(told, /has completed\. Nothing is left to do\./);
+  await page.unroute('**/*');
+  // What has completed cannot be resolved by hand.
+  await Promise.all([page.waitForNavigation(), page.locator('#tasks tbody a').first().click()]);
+  assert.equal(await page.locator('#resolve').count(), 0);
+});
+
+// Whether an element has the focus and can be seen.
+const isSeen = (selector) => page.locator(selector).evaluate((element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return document.activeElement === element && top >= 0 && bottom <= innerHeight;
+});
+
+await test('the result of an action on a long list is seen', async () => {
+  await go('/executions?workflow=shop.order&status=failed&code=declined');
+  await page.locator('tbody tr').last().scrollIntoViewIfNeeded();
+  await page.getByRole('button', { name: 'Rerun' }).scrollIntoViewIfNeeded();
+  asked.length = 0;
+  assert.match(await press(page.getByRole('button', { name: 'Rerun' })), /no execution is selected/);
+  assert.deepEqual(asked, [], 'nothing is asked about nothing');
+  await page.waitForLoadState();
+  assert.ok(await isSeen('[data-refused] > .trouble'));
+  await page.locator('tbody input[type=checkbox]').last().check();
+  await page.getByRole('button', { name: 'Pause' }).scrollIntoViewIfNeeded();
+  assert.match(await press(page.getByRole('button', { name: 'Pause' })), /1 refused/);
+  assert.ok(await isSeen('[data-refused] > .trouble'));
+  await page.locator('tbody input[type=checkbox]').last().check();
+  await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  asked.length = 0;
+  assert.match(await press(page.getByRole('button', { name: 'Rerun' })), /rerun: 1 done/);
+  assert.deepEqual(asked, ['Rerun 1 execution?']);
+  await page.waitForLoadState();
+  assert.ok(await isSeen('main > .notice:not(#away)'));
 });
 
 await test('the selected are controlled together', async () => {
@@ -236,12 +298,24 @@ await test('a bulk job does it to all that match', async () => {
   await go('/');
   await Promise.all([page.waitForNavigation(), page.locator('#causes tr', { hasText: 'declined' }).getByRole('link', { name: 'Act on all' }).click()]);
   await page.locator('#all').getByLabel('Reason').fill('the bank is back');
+  assert.match(await text('#all'), /error code or type declined[\s\S]*status failed, timeout or abandoned[\s\S]*completed tasks keep their results/);
+  assert.doesNotMatch(await text('#all'), /{"/);
+  const [{ count }] = await scene.sql(`SELECT count(*) FROM workflow_search(workflow => 'shop.order', error_code => 'declined', statuses => '{failed}', max_rows => 10000)`);
+  asked.length = 0;
   assert.match(await press(page.getByRole('button', { name: 'Create a bulk job' })), /job \d+ has been created/);
   await scene.sql('SELECT workflow_tick()');
   await scene.sql('SELECT workflow_tick()');
   await page.locator('#jobs .s-completed').waitFor();
+  assert.deepEqual(asked, [`Rerun ${count} execution${count === '1' ? '' : 's'}?`]);
   assert.match(await text('#jobs'), /Maria \(role/);
+  assert.match(await text('#jobs'), /0 refused[\s\S]*error code or type declined[\s\S]*reason the bank is back/);
   await picture('jobs');
+  await Promise.all([page.waitForNavigation(), page.getByRole('link', { name: 'Executions that match now' }).click()]);
+  assert.match(await text('#found'), /No execution matches/);
+  assert.equal((await text('#all')).trim(), '', 'nothing is offered for nothing');
+  await go('/executions?workflow=shop.order&status=running');
+  assert.equal(await page.locator('#all').getByLabel('Do').inputValue(), '');
+  assert.doesNotMatch(await text('#all'), /Rerun/);
 });
 
 await test('limits and holds are changed', async () => {
@@ -301,7 +375,7 @@ await test('a form that is refused keeps what was typed, with what is wrong besi
   assert.deepEqual([await page.getByLabel('note').inputValue(), await page.getByLabel('discount').inputValue()], ['<b>soon</b>', '-1']);
   assert.equal(await page.getByLabel('level').inputValue(), '"express"');
   await page.getByLabel('discount').fill('1');
-  assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /is answered/);
+  assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /was answered/);
   const [{ result }] = await scene.sql(`SELECT result FROM workflow_list_tasks($1) WHERE task_name = 'approve'`, [asking]);
   assert.deepEqual(result, { ok: false, level: 'express', note: '<b>soon</b>', discount: 1 });
 
@@ -340,10 +414,49 @@ await test('an approval without a schema sends what is to be seen', async () => 
     await Promise.all([page.waitForNavigation(), page.locator('#waits tbody a').first().click()]);
     assert.match(await text('#answer'), /Left empty, it is null/);
     if (typed !== undefined) await page.getByLabel('Value (JSON)').fill(typed);
-    assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /is answered/);
+    assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /was answered/);
     const [{ result }] = await scene.sql('SELECT result FROM workflow_list_tasks($1)', [id]);
     assert.deepEqual(result, sent);
   }
+});
+
+await test('an approval that is refused is said to have failed', async () => {
+  const id = await scene.start('shop.ask', {}, { tenant: 't9' });
+  await go(`/approvals?execution=${id}`);
+  assert.match(await text('#waits'), /Ask[\s\S]*attributes {"tenant":"t9"}[\s\S]*none/);
+  await Promise.all([page.waitForNavigation(), page.locator('#waits tbody a').first().click()]);
+  asked.length = 0;
+  await page.getByRole('button', { name: 'Let it fail' }).click();
+  assert.deepEqual(asked, [], 'the form is checked first');
+  await page.getByLabel('Why').fill('too expensive');
+  assert.match(await press(page.getByRole('button', { name: 'Let it fail' })), /^yes of execution \d+ was refused: task a has failed$/);
+  assert.deepEqual(asked, ['Let the task fail?']);
+});
+
+await test('an action that no worker serves is pointed out everywhere', async () => {
+  await scene.sql(`SELECT workflow_register_action('shop.do_lonely')`);
+  await scene.sql(`SELECT workflow_define('{ref: shop.lonely, label: Lonely, version: 1.0.0, tasks: [{name: a, action: shop.do_lonely}]}')`);
+  await scene.sql(`SELECT set_config('pg_workflow.test_now', (now() - interval '1 minute')::text, false)`);
+  const id = await scene.start('shop.lonely', {});
+  await scene.sql('RESET pg_workflow.test_now');
+  await go('/');
+  assert.match(await text('#tiles'), /without a worker/);
+  const row = page.locator('#queues tr', { hasText: 'shop.do_lonely' });
+  assert.match(await row.innerText(), /no worker serves this action[\s\S]*none of its recent tasks was claimed/);
+  await Promise.all([page.waitForNavigation(), row.getByRole('link').first().click()]);
+  assert.match(await text('#waiting'), new RegExp(`a\\s+${id}`));
+  await picture('waiting');
+  await go('/check');
+  assert.match(await text('main'), /shop\.do_lonely: no worker serves this action\. 1 task waits/);
+  assert.doesNotMatch(await text('main'), /Nothing is overdue/);
+  // What is held waits for the hold, not for a worker.
+  await scene.sql(`SELECT workflow_hold('shop.do_lonely', NULL, now() + interval '1 hour', 'later', 'action')`);
+  await go('/check');
+  assert.doesNotMatch(await text('main'), /shop\.do_lonely/);
+  await go('/work');
+  assert.match(await page.locator('#queues tr', { hasText: 'shop.do_lonely' }).innerText(), /held/);
+  await scene.sql(`SELECT workflow_release('shop.do_lonely', target => 'action')`);
+  await scene.sql('SELECT workflow_cancel($1)', [id]);
 });
 
 await test('a bulk job that nobody does is overdue', async () => {
@@ -467,7 +580,23 @@ await test('narrow windows need no sideways scrolling', async () => {
     const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(wide <= seen, `${path}: ${wide} of ${seen}`);
   }
+  await page.setViewportSize({ width: 500, height: 900 });
+  const ends = (locator) => locator.evaluate((element) => element.getBoundingClientRect().right);
+  await scene.start('shop.once', {});
+  await scene.sql(`SELECT workflow_fail(task, lease_token, jsonb_build_object('type', 'long', 'message', repeat('a long message, ', 40)))
+    FROM workflow_claim('worker-1', 1, '{shop.do_once}')`);
   await go('/');
+  assert.ok((await ends(page.getByRole('link', { name: 'Act on all' }).first())) <= 500);
+  assert.ok((await ends(page.locator('#causes td.wide').first())) <= 500);
+  await go('/executions');
+  for (const height of await page.locator('#found tbody tr').evaluateAll((rows) => rows.map((row) => row.clientHeight - row.lastElementChild.clientHeight))) assert.ok(height < 120, `${height}`);
+  await go(`/executions/${order}`);
+  assert.ok((await ends(page.locator('.timeline svg').first())) <= 500);
+  assert.ok(await page.locator('.timeline .name').first().evaluate((name) => parseFloat(getComputedStyle(name).fontSize)) >= 12);
+  await page.locator('#timeline').scrollIntoViewIfNeeded();
+  await picture('narrow-execution');
+  await go('/');
+  await page.locator('#causes').scrollIntoViewIfNeeded();
   await picture('narrow');
   await page.setViewportSize({ width: 1360, height: 900 });
 });

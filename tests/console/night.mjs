@@ -73,12 +73,12 @@ await page.goto(CONSOLE);
 assert.match(await text('#causes'), /declined/);
 assert.match(await text('#causes'), /out_of_stock/);
 assert.match(await text('#tiles'), /late/);
-await page.locator('#queues', { hasText: 'no worker has any' }).waitFor();
+await page.locator('#queues', { hasText: 'no worker serves this action' }).waitFor();
 await look('the overview shows two causes, a late approval, and a queue that nobody serves');
-// The worker that is gone: its tasks wait, and no worker has any of them. Somebody starts it again.
+// The worker that is gone: its tasks wait, and no worker serves their action. Somebody starts it again.
 work('worker-day-2', others, { FAILING: 'no' });
 work('worker-ship-2', ['shop.ship'], { FAILING: 'no' });
-await page.locator('#queues', { hasText: 'no worker has any' }).waitFor({ state: 'detached' });
+await page.locator('#queues', { hasText: 'no worker serves this action' }).waitFor({ state: 'detached' });
 await look('both workers were started: the queue is served again');
 
 for (const cause of ['declined', 'out_of_stock']) {

@@ -56,15 +56,30 @@ async fn act(app: &App, viewer: &Viewer, fields: &Fields, id: &str, action: &str
         "signal" => return signal(app, viewer, fields, id).await,
         _ => return Err(Problem::invalid(format!("there is no action {action}"))),
     };
-    Ok(format!("{action}: execution {id} is {status}"))
+    Ok(done(action, id, status))
+}
+
+/// Says what was done. What the execution does next is shown by its page, which changes with it.
+fn done(action: &str, id: i64, status: ExecutionStatus) -> String {
+    match (action, status) {
+        ("pause", _) => format!("execution {id} was paused: running tasks continue, and no other task begins"),
+        ("resume", _) => format!("execution {id} was resumed"),
+        ("cancel", ExecutionStatus::Cancelled) => format!("execution {id} was cancelled"),
+        ("cancel", _) => format!("the cancellation of execution {id} was requested"),
+        ("force-cancel", _) => format!("execution {id} was cancelled by force"),
+        ("rerun", status) if status.is_end() => {
+            format!("the rerun of execution {id} was requested: it continues once its caller can continue the call")
+        }
+        _ => format!("execution {id} was rerun: it continues where it stopped"),
+    }
 }
 
 async fn signal(app: &App, viewer: &Viewer, fields: &Fields, id: i64) -> Result<String, Problem> {
     let name = fields.need("signal")?.to_owned();
     let input = SignalInput { name: name.clone(), payload: fields.json("payload")?, ..SignalInput::default() };
     Ok(match app.act(viewer, async |session| Engine::signal(session, id, input).await).await? {
-        SignalState::Delivered => format!("signal {name}: delivered"),
-        SignalState::Kept => format!("signal {name}: kept for the next task that waits for it"),
+        SignalState::Delivered => format!("signal {name} was delivered"),
+        SignalState::Kept => format!("signal {name} was kept for the next task that waits for it"),
     })
 }
 
@@ -86,7 +101,7 @@ pub async fn resolve(
             Engine::resolve(session, task, status, result.as_ref(), fields.get("reason")).await
         })
         .await?;
-        Ok(format!("task {task} counts as {status}"))
+        Ok(format!("task {task} was resolved: it counts as {status}"))
     };
     match (resolve(&task).await, fields.get("execution")) {
         (Err(problem), Some(execution)) => {

@@ -28,9 +28,9 @@ pub async fn list(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
         let rows = html! { @for definition in &found {
             tr {
                 td { (page::workflow(&definition.r#ref)) }
-                td.wide { (definition.label) @if !definition.enabled { " " span.tag { "disabled" } } }
-                td { (definition.version) }
-                td { @for tag in &definition.tags { span.tag { (tag) } " " } }
+                td.wide { (page::text(&definition.label)) @if !definition.enabled { " " span.tag { "disabled" } } }
+                td { (page::text(&definition.version)) }
+                td { @for tag in &definition.tags { span.tag { (page::text(tag)) } " " } }
                 td { (page::time(definition.updated)) }
                 td { a href=(search::of_workflow(&definition.r#ref)) { "Executions" } }
             }
@@ -75,12 +75,12 @@ pub async fn show(State(app): State<Arc<App>>, Path(name): Path<String>, visit: 
         let sent = visit.sent("start");
         let body = html! {
             p.crumbs { a href="/definitions" { "Definitions" } }
-            h1 { (definition.label) " " span.dim { (definition.r#ref) } }
+            h1 { (page::text(&definition.label)) " " span.dim { (definition.r#ref) } }
             p.facts {
-                span { "version " (definition.version) } @if !definition.enabled { span.tag { "disabled" } }
+                span { "version " (page::text(&definition.version)) } @if !definition.enabled { span.tag { "disabled" } }
                 span { a href=(search::of_workflow(&name)) { "Its executions" } }
             }
-            @if let Some(about) = &definition.description { p { (about) } }
+            @if let Some(about) = &definition.description { p { (page::text(about)) } }
             (page::card("graph", "Graph", &drawing::draw(&picture::of_dot(&dot), &Subject::default(), &format!("Graph of {name}"))))
             @if !app.read_only && definition.enabled {
                 (page::card("start", "Start an execution", &sent.form("start", &format!("{address}/start"), &address, html! {
@@ -126,7 +126,7 @@ fn versions_table(address: &str, versions: &[DefinitionVersion], shown: Option<i
     let rows = html! { @for version in versions {
         tr aria-current=[(shown == Some(version.number)).then_some("true")] {
             td.number { (version.number) }
-            td { (version.version.as_deref().unwrap_or_default()) }
+            td { (page::text(version.version.as_deref().unwrap_or_default())) }
             td { (page::time(version.created)) }
             td { a href=(format!("{address}?version={}#source", version.number)) { "Show" } }
             td { @if let Some(shown) = shown.filter(|shown| *shown != version.number) { a href=(format!("{address}?version={shown}&against={}#diff", version.number)) { "Compare with " (shown) } } }

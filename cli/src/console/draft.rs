@@ -101,9 +101,9 @@ fn finding_list(findings: &[Finding]) -> Markup {
     }
     html! { ul.findings { @for finding in findings {
         li class=(if finding.severity == Severity::Error { "is-error" } else { "is-warning" }) {
-            strong { (finding.code) } " " (finding.message)
+            strong { (finding.code) } " " (page::text(&finding.message))
             @if let (Some(line), Some(column)) = (finding.line, finding.column) { " " button.link type="button" data-line=(line) data-column=(column) { "line " (line) ", column " (column) } }
-            @if let Some(hint) = &finding.hint { p.hint { (hint) } }
+            @if let Some(hint) = &finding.hint { p.hint { (page::text(hint)) } }
         }
     } } }
 }

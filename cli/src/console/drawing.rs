@@ -66,6 +66,24 @@ pub fn draw(graph: &Graph, subject: &Subject, label: &str) -> Markup {
     }
 }
 
+/// Names the statuses that occur in the graph of an execution, and the signs that its tasks have.
+pub fn legend(graph: &Graph, counts: &[TaskCount]) -> Markup {
+    let occurs = |status: &str| graph.nodes.iter().any(|node| node.paint.status() == status);
+    let names = ["pending", "running", "completed", "failed", "skipped", "cancelled"];
+    let signs = [
+        (counts.iter().any(|count| count.retries > 0), "↻ retries"),
+        (counts.iter().any(|count| count.is_undo), "↶ undo"),
+        (counts.iter().any(|count| count.closing), "⤓ closing"),
+    ];
+    html! {
+        p.legend {
+            @for name in names { @if occurs(name) { span class=(format!("key k-{name}")) { (name) } } }
+            @if occurs("") { span.key.k-untouched { "not reached" } }
+            @for (_, sign) in signs.iter().filter(|(occurs, _)| *occurs) { span.dim { (sign) } }
+        }
+    }
+}
+
 /// Returns the position of an edge's label along the edge, so that labels of neighboring edges do not overlap.
 fn along(number: usize) -> f64 {
     0.36 + 0.22 * (number % 2) as f64

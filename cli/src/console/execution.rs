@@ -56,7 +56,7 @@ async fn look(app: &App, pool: &PgPool, id: i64, visit: &Visit) -> Result<Page, 
     let body = html! {
         (page::part("head", &head(app, &status)))
         @if !app.read_only { (page::part("actions", &actions(visit, &status, &counts, &back))) }
-        (page::card("why", if status.ended { "How it ended" } else { "What it waits for" }, &why(app, &reasons, &back)))
+        (page::card("why", if status.ended { "How it ended" } else { "What it waits for" }, &why(app, &reasons, id, &back)))
         (page::card("graph", "Graph", &graph(pool, &status, &counts).await?))
         @if tree.len() > 1 { (page::card("called", "What it calls", &called(pool, id, &tree, fields).await?)) }
         (page::card("timeline", "Timeline", &timeline::draw(&status, &counts, Utc::now())))
@@ -76,14 +76,14 @@ fn head(app: &App, status: &WorkflowStatus) -> Markup {
         h1 { (status.workflow_ref) " " span.dim { (status.execution) } }
         p.facts role="status" {
             (page::status(status.status.as_str()))
-            @if status.paused { span.tag { "paused" @if let Some(reason) = &status.pause_reason { ": " (reason) } } }
+            @if status.paused { span.tag { "paused" @if let Some(reason) = &status.pause_reason { ": " (page::text(reason)) } } }
             @if !status.ended && status.status.is_end() { span.tag { "closing" } }
             @if let Some(undo) = &status.undo { span.tag { "undo " (undo) } }
             span { "started " (page::time(status.created)) }
             @if status.ended { span { "ended " (page::time(status.updated)) } span { "took " (page::took((end - status.created).num_milliseconds())) } }
-            @if let Some(key) = &status.idempotency_key { span { "key " code { (key) } } }
+            @if let Some(key) = &status.idempotency_key { span { "key " code { (page::text(key)) } } }
         }
-        @if let Some(message) = &status.error_message { p.error { (app.masks.text(message)) } }
+        @if let Some(message) = &status.error_message { p.error { (page::text(&app.masks.text(message))) } }
     }
 }
 
@@ -104,7 +104,7 @@ fn actions(visit: &Visit, status: &WorkflowStatus, counts: &[TaskCount], back: &
             @if unsuccessful {
                 details #rerun-from open[from.is_some()] { summary { "Rerun from…" }
                     (from.form("rerun-from", &to("rerun"), back, html! {
-                        label { "Task" select name="task" { @for count in counts.iter().filter(|count| !count.is_undo) { option selected[from.chose("task", &count.task_name, false)] { (count.task_name) } } } }
+                        label { "Task" select name="task" required { option value="" { "Choose…" } @for count in counts.iter().filter(|count| !count.is_undo) { option selected[from.chose("task", &count.task_name, false)] { (count.task_name) } } } }
                         label.check { input type="checkbox" name="reset_items" value="true" checked[from.chose("reset_items", "true", false)]; "successful items, too" }
                         label { "Reason" input name="reason" maxlength="500" value=[from.value("reason", None)]; }
                         button { "Rerun from this task" }
@@ -124,28 +124,24 @@ fn actions(visit: &Visit, status: &WorkflowStatus, counts: &[TaskCount], back: &
     }
 }
 
-fn why(app: &App, reasons: &[Reason], back: &str) -> Markup {
+fn why(app: &App, reasons: &[Reason], id: i64, back: &str) -> Markup {
     html! {
         ul.reasons { @for reason in reasons {
             li {
-                p { @if let Some(task) = &reason.task { strong { (task) } " " } (app.masks.text(&reason.why)) }
-                @if let Some(text) = &reason.hint { div.hint { (advice(app, text, back)) } }
+                p { @if let Some(task) = &reason.task { strong { (task) } " " } (page::text(&app.masks.text(&reason.why))) }
+                @if let Some(text) = &reason.hint { div.hint { (advice(app, text, id, back)) } }
             }
         } }
     }
 }
 
 /// Returns a hint, with a button that carries it out.
-fn advice(app: &App, text: &str, back: &str) -> Markup {
+fn advice(app: &App, text: &str, here: i64, back: &str) -> Markup {
     let go = |action: &str, id: i64, label: &str, confirm: Option<&str>| {
         page::button(&format!("/executions/{id}/{action}"), back, label, &[], confirm)
     };
     let advice = hint::read(text);
-    // The input of a task that waits for a signal may be secret; it is shown on the page where the answer is given.
-    let words = match &advice {
-        Some(Advice::Signal { name, .. }) => format!("answer it with the signal {name}"),
-        _ => text.to_owned(),
-    };
+    let words = hint::words(text, Some(here));
     let pressed = match advice {
         Some(Advice::LookAt(id)) => html! { a.button href=(format!("/executions/{id}")) { "Look at " (id) } },
         Some(Advice::Check) => html! { a.button href="/check" { "Check the data" } },
@@ -173,18 +169,16 @@ fn advice(app: &App, text: &str, back: &str) -> Markup {
         }
         None => html! {},
     };
-    html! { span { (words) } (pressed) }
+    html! { span { (page::text(&words)) } (pressed) }
 }
 
 async fn graph(pool: &PgPool, status: &WorkflowStatus, counts: &[TaskCount]) -> Result<Markup, Problem> {
     let dot = Engine::execution_graph(pool, status.execution, GraphFormat::Dot).await?;
     let label = format!("Graph of execution {}", status.execution);
-    let drawn = drawing::draw(&picture::of_dot(&dot), &Subject { execution: Some(status.execution), counts }, &label);
+    let graph = picture::of_dot(&dot);
+    let drawn = drawing::draw(&graph, &Subject { execution: Some(status.execution), counts }, &label);
     Ok(html! {
-        p.legend {
-            @for name in ["pending", "running", "completed", "failed", "skipped", "cancelled"] { span class=(format!("key k-{name}")) { (name) } }
-            span.dim { "↻ retries, ↶ undo, ⤓ closing" }
-        }
+        (drawing::legend(&graph, counts))
         (drawn)
     })
 }
@@ -291,10 +285,10 @@ fn event_table(app: &App, events: &[Event], id: i64) -> Markup {
             td { span class=(format!("kind e-{}", event.kind)) { (event.kind) } }
             td { (event.task_name.as_deref().unwrap_or_default()) @if let Some(index) = event.task_index { "[" (index) "]" } }
             td.wide {
-                (app.masks.text(event.message.as_deref().unwrap_or_default()))
-                @if let Some(detail) = &event.detail { " " span.dim { (conductor::finding::shorten(&app.masks.apply(detail).to_string(), 300)) } }
+                (page::text(&app.masks.text(event.message.as_deref().unwrap_or_default())))
+                @if let Some(detail) = &event.detail { " " span.dim { (conductor::finding::shorten(&app.masks.line(detail), 300)) } }
             }
-            td { (event.author.as_deref().unwrap_or("the engine")) }
+            td { (page::text(event.author.as_deref().unwrap_or("the engine"))) }
         }
     } };
     html! {

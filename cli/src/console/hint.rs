@@ -2,6 +2,8 @@
 //!
 //! A hint is a sentence with a call in it. A hint that is not understood remains a sentence.
 
+use std::ops::Range;
+
 /// The action that a hint suggests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advice {
@@ -34,9 +36,55 @@ struct Argument {
 
 /// Returns the action that a hint suggests, if a button can perform it.
 pub fn read(hint: &str) -> Option<Advice> {
+    suggestions(hint).next().map(|(_, advice)| advice)
+}
+
+/// Returns the actions that a hint suggests, each with the place of its call.
+fn suggestions(hint: &str) -> impl Iterator<Item = (Range<usize>, Advice)> {
     // A call without SELECT is only mentioned in the sentence, not suggested.
-    let calls = hint.match_indices("SELECT ").filter_map(|(at, _)| call(&hint[at + 7..]));
-    calls.filter_map(|(function, arguments)| advice(&function, &arguments)).next()
+    hint.match_indices("SELECT ").filter_map(|(at, select)| {
+        let start = at + select.len();
+        let (function, arguments, rest) = call(&hint[start..])?;
+        Some((at..hint.len() - rest.len(), advice(&function, &arguments)?))
+    })
+}
+
+/// How the hint on an undo that failed ends, and what it says to somebody in front of the page.
+const BY_HAND: &str = "call workflow_resolve(task) for each undo that has failed (see workflow_list_tasks(";
+
+/// Returns a hint for people who have buttons rather than SQL. `here` is the execution whose page it is on.
+pub fn words(hint: &str, here: Option<i64>) -> String {
+    let it = |id: &i64| if here == Some(*id) { "it".to_owned() } else { format!("execution {id}") };
+    let mut text = String::new();
+    let mut rest = 0;
+    for (place, advice) in suggestions(hint) {
+        let tail = hint[place.end..].trim_start();
+        text.push_str(&hint[rest..place.start]);
+        rest = place.end;
+        text.push_str(&match &advice {
+            Advice::Resume(id) => format!("resume {}", it(id)),
+            Advice::Rerun(id) if tail.is_empty() => {
+                format!(
+                    "rerun {}: it continues at the tasks that failed, and completed tasks keep their results",
+                    it(id)
+                )
+            }
+            Advice::Rerun(id) | Advice::RerunFrom(id) => format!("rerun {}", it(id)),
+            Advice::ForceCancel(id) => format!("cancel {} by force", it(id)),
+            Advice::Tick => "tick now".to_owned(),
+            Advice::Release { .. } => "release it".to_owned(),
+            Advice::SetLimit(name) => format!("a change of limit {name}"),
+            // The input of a task that waits may be secret; it is shown on the page where the answer is given.
+            Advice::Signal { name, .. } => return format!("answer it with the signal {name}"),
+            Advice::LookAt(id) => format!("look at execution {id}"),
+            Advice::Check => "check the data".to_owned(),
+        });
+    }
+    let text = format!("{text}{}", &hint[rest..]).replace(" changes it immediately", " takes effect immediately");
+    match text.split_once(BY_HAND) {
+        Some((before, _)) => format!("{before}resolve each undo that has failed on the page of its task"),
+        None => text,
+    }
 }
 
 fn advice(function: &str, arguments: &[Argument]) -> Option<Advice> {
@@ -69,8 +117,8 @@ fn advice(function: &str, arguments: &[Argument]) -> Option<Advice> {
     })
 }
 
-/// Reads `[* FROM ]name(argument, …)`.
-fn call(text: &str) -> Option<(String, Vec<Argument>)> {
+/// Reads `[* FROM ]name(argument, …)`. Returns the rest of the text, too.
+fn call(text: &str) -> Option<(String, Vec<Argument>, &str)> {
     let text = text.strip_prefix("* FROM ").unwrap_or(text);
     let (name, mut rest) = text.split_once('(')?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
@@ -80,8 +128,7 @@ fn call(text: &str) -> Option<(String, Vec<Argument>)> {
     loop {
         rest = rest.trim_start();
         if let Some(after) = rest.strip_prefix(')') {
-            let _ = after;
-            return Some((name.to_owned(), arguments));
+            return Some((name.to_owned(), arguments, after));
         }
         let (argument, after) = argument(rest)?;
         arguments.push(argument);
@@ -159,6 +206,50 @@ mod tests {
         ];
         for (hint, advice) in cases {
             assert_eq!(read(hint), advice, "{hint}");
+        }
+    }
+
+    #[test]
+    fn people_with_buttons_read_no_sql() {
+        let cases = [
+            ("SELECT workflow_resume(17)", "resume it"),
+            (
+                "fix the cause, then SELECT workflow_rerun(17)",
+                "fix the cause, then rerun it: it continues at the tasks that failed, and completed tasks keep their results",
+            ),
+            (
+                "fix the cause, then SELECT workflow_rerun(17), which continues the undo; or undo the tasks by hand, and \
+                 call workflow_resolve(task) for each undo that has failed (see workflow_list_tasks(17))",
+                "fix the cause, then rerun it, which continues the undo; or undo the tasks by hand, and resolve each undo \
+                 that has failed on the page of its task",
+            ),
+            (
+                "SELECT workflow_rerun(18, ARRAY[…]) with the tasks to start from",
+                "rerun execution 18 with the tasks to start from",
+            ),
+            (
+                "to stop it immediately, SELECT workflow_cancel(17, force => true)",
+                "to stop it immediately, cancel it by force",
+            ),
+            (
+                "SELECT workflow_tick(), or run a worker, which calls it regularly",
+                "tick now, or run a worker, which calls it regularly",
+            ),
+            ("SELECT workflow_release('api''s', key => 'a, b)')", "release it"),
+            (
+                "SELECT workflow_set_limit('api', …) changes it immediately",
+                "a change of limit api takes effect immediately",
+            ),
+            (
+                "SELECT workflow_signal(17, 'approved', …), replacing … with the answer to 1",
+                "answer it with the signal approved",
+            ),
+            ("SELECT * FROM workflow_why(18)", "look at execution 18"),
+            ("SELECT * FROM workflow_check()", "check the data"),
+            ("run a worker that serves shop.charge", "run a worker that serves shop.charge"),
+        ];
+        for (hint, expected) in cases {
+            assert_eq!(words(hint, Some(17)), expected, "{hint}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Bulk jobs and their progress.
 
 use super::app::{App, Visit};
+use super::filter;
 use super::form::Fields;
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
@@ -38,15 +39,19 @@ fn list(app: &App, jobs: &[BulkJob]) -> Markup {
             p.facts {
                 (page::status(job.status.name()))
                 span { strong { (page::number(job.processed)) } " processed" }
-                @if job.refused > 0 { span.warn { (page::number(job.refused)) " refused" } }
+                @if job.refused > 0 { span.warn { (page::number(job.refused)) " refused" } } @else { span { "0 refused" } }
                 @if job.busy > 0 { span { (job.busy) " locked, to be retried" } }
-                span { "by " (job.author) }
+                span { "by " (page::text(&job.author)) }
                 span { (page::time(job.created)) }
                 @if let Some(reached) = job.reached.filter(|_| job.status != BulkJobStatus::Completed) { span { "has reached those of " (page::time(reached)) } }
             }
-            p { code { (app.masks.apply(&job.filter).to_string()) } @if job.arguments.as_object().is_some_and(|all| !all.is_empty()) { " " code { (app.masks.apply(&job.arguments).to_string()) } } }
-            @if let Some(error) = &job.last_error { p.error { (error) } }
-            @if job.refused > 0 { details id=(format!("refusals-{}", job.job)) { summary { "Refusals" } (app.masks.show(&job.refusals, None)) } }
+            p { (filter::words(&job.filter, &app.masks)) }
+            @if let Some(all) = job.arguments.as_object().filter(|all| !all.is_empty()) { p.facts {
+                @for (name, value) in all { span { (argument(name)) " " strong { (page::text(&told(app, name, value))) } } }
+            } }
+            @if let Some(address) = filter::address(&job.filter, &app.masks) { p { a href=(address) { "Executions that match now" } } }
+            @if let Some(error) = &job.last_error { p.error { (page::text(error)) } }
+            @if job.refused > 0 { details id=(format!("refusals-{}", job.job)) { summary { "Why they were refused" } (refusals(app, &job.refusals)) } }
             @if !app.read_only {
                 @match job.status {
                     BulkJobStatus::Running => (page::button(&format!("/jobs/{}/stop", job.job), "/jobs", "Stop", &[], None)),
@@ -56,6 +61,33 @@ fn list(app: &App, jobs: &[BulkJob]) -> Markup {
             }
         }
     } }
+}
+
+/// Returns what an argument of a job is called on the page.
+fn argument(name: &str) -> &str {
+    match name {
+        "name" => "signal",
+        other => other,
+    }
+}
+
+fn told(app: &App, name: &str, value: &Value) -> String {
+    // The name of an argument may be that of a hidden value.
+    let hidden = app.masks.apply(&Value::Object(Map::from_iter([(name.to_owned(), value.clone())])));
+    hidden[name].as_str().map_or_else(|| app.masks.line(&hidden[name]), str::to_owned)
+}
+
+/// Shows how many were refused for which reason, each with the last message.
+fn refusals(app: &App, refusals: &Value) -> Markup {
+    let Some(all) = refusals.as_object() else { return app.masks.show(refusals, None) };
+    html! { ul { @for (code, one) in all {
+        li {
+            strong { (page::number(one["count"].as_i64().unwrap_or_default())) " × " (code) }
+            @if let Some(message) = one["message"].as_str() {
+                ", such as: " (page::text(&app.masks.text(message.trim_start_matches(code.as_str()).trim_start_matches(": "))))
+            }
+        }
+    } } }
 }
 
 /// Creates a job.
@@ -98,12 +130,17 @@ pub async fn turn(
     Path((job, action)): Path<(i64, String)>,
 ) -> Response {
     let turned = async {
-        let status = match action.as_str() {
-            "stop" => app.act(&viewer, async |session| Engine::stop_bulk_job(session, job).await).await?,
-            "resume" => app.act(&viewer, async |session| Engine::resume_bulk_job(session, job).await).await?,
-            _ => return Err(Problem::invalid(format!("there is no action {action}"))),
-        };
-        Ok(format!("job {job} is {}", status.name()))
+        match action.as_str() {
+            "stop" => {
+                app.act(&viewer, async |session| Engine::stop_bulk_job(session, job).await).await?;
+                Ok(format!("job {job} was stopped"))
+            }
+            "resume" => {
+                app.act(&viewer, async |session| Engine::resume_bulk_job(session, job).await).await?;
+                Ok(format!("job {job} was resumed"))
+            }
+            _ => Err(Problem::invalid(format!("there is no action {action}"))),
+        }
     };
     tell("/jobs", turned.await)
 }

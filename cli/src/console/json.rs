@@ -25,6 +25,11 @@ impl Masks {
         value
     }
 
+    /// Returns a value without its hidden parts on one line.
+    pub fn line(&self, value: &Value) -> String {
+        escaped(&self.apply(value).to_string())
+    }
+
     /// Returns a text without the hidden parts of JSON values in it. An error without a message, for example, is shown
     /// as JSON.
     pub fn text(&self, text: &str) -> String {
@@ -36,7 +41,7 @@ impl Masks {
             let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
             let end = match values.next() {
                 Some(Ok(value)) => {
-                    shown.push_str(&self.apply(&value).to_string());
+                    shown.push_str(&self.line(&value));
                     values.byte_offset()
                 }
                 _ => {
@@ -69,7 +74,7 @@ impl Masks {
 
     /// Shows a value, with a link to the whole value if it is too long.
     pub fn show(&self, value: &Value, all: Option<&str>) -> Markup {
-        let text = format!("{:#}", self.apply(value));
+        let text = escaped(&format!("{:#}", self.apply(value)));
         let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
         html! {
             pre.json tabindex="0" { (&text[..end.unwrap_or(text.len())]) @if end.is_some() { "…" } }
@@ -81,6 +86,17 @@ impl Masks {
             }
         }
     }
+}
+
+/// Returns JSON in which characters that change the direction of text are escaped: otherwise a value could appear to be
+/// another.
+fn escaped(json: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !json.contains(turns) {
+        return json.to_owned();
+    }
+    json.chars().map(|c| if turns(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect()
 }
 
 #[cfg(test)]
@@ -105,6 +121,13 @@ mod tests {
         let order = r#"task a failed: {"password":"••••••","n":1} [of 3] and [{"password":"••••••"}], {not json}"#;
         assert!([hidden, order].contains(&masks.text(text).as_str()), "{}", masks.text(text));
         assert_eq!(Masks::default().text(text), text);
+    }
+
+    #[test]
+    fn no_value_changes_the_direction_of_text() {
+        let value = json!({"to": "a\u{202e}b"});
+        assert_eq!(Masks::default().line(&value), r#"{"to":"a\u202eb"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&Masks::default().line(&value)).unwrap(), value);
     }
 
     #[test]

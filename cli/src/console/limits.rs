@@ -50,10 +50,10 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
 fn hold_list(app: &App, visit: &Visit, holds: &[Hold]) -> Markup {
     let rows = html! { @for hold in holds {
         tr {
-            td { (hold.target) " " strong { (hold.name) } @if !hold.key.is_empty() { ", key " code { (hold.key) } } }
-            td { (page::time(hold.until)) }
-            td { (hold.author) }
-            td.wide { (hold.reason.as_deref().unwrap_or_default()) }
+            td { (hold.target) " " strong { (page::text(&hold.name)) } @if !hold.key.is_empty() { ", key " code { (page::text(&hold.key)) } } }
+            td { (page::until(hold.until)) }
+            td { (page::text(&hold.author)) }
+            td.wide { (page::text(hold.reason.as_deref().unwrap_or_default())) }
             @if !app.read_only { td { (page::button("/limits/release", "/limits", "Release", &[("target", &hold.target), ("name", &hold.name), ("key", &hold.key)], None)) } }
         }
     } };
@@ -83,12 +83,12 @@ fn hold_list(app: &App, visit: &Visit, holds: &[Hold]) -> Markup {
 fn one(app: &App, visit: &Visit, limit: &Limit, keys: &[LimitKey]) -> Markup {
     let rows = html! { @for key in keys {
         tr {
-            td { @if key.key.is_empty() { span.dim { "everything together" } } @else { code { (key.key) } } }
+            td { @if key.key.is_empty() { span.dim { "everything together" } } @else { code { (page::text(&key.key)) } } }
             td.number { @if let Some(running) = key.running { (page::number(running)) @if let Some(most) = limit.max_running { " of " (most) } } }
             td.number { (page::number(key.waiting)) }
             td { (page::maybe_time(key.waiting_since)) }
             td { (page::maybe_time(key.next_at)) }
-            td { @if let Some(until) = key.held_until { "until " (page::time(until)) " by " (key.held_by.as_deref().unwrap_or_default()) } }
+            td { @if let Some(until) = key.held_until { (page::until(until)) " by " (page::text(key.held_by.as_deref().unwrap_or_default())) } }
         }
     } };
     let name = format!("set-{}", limit.name);

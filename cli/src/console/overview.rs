@@ -5,14 +5,15 @@ use super::form::encoded;
 use super::page::{self, Page};
 use super::plot;
 use super::problem::Problem;
+use super::queues::{self, Queue};
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use pg_workflow_client::model::ExecutionStatus;
 use pg_workflow_client::{
-    Engine, ExecutionCount, FoundExecution, OverdueSummary, Page as Range, QueueSummary, SearchFilter, Wait,
-    WaitFilter, WorkerSummary,
+    Engine, ExecutionCount, FoundExecution, OverdueSummary, Page as Range, SearchFilter, Wait, WaitFilter,
+    WorkerSummary,
 };
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -33,8 +34,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
 async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {
     let counts = Engine::execution_counts(pool).await?;
     let rates = Engine::execution_rates(pool).await?;
-    let queues = Engine::queue_summary(pool).await?;
-    let served = Engine::served_actions(pool).await?;
+    let queues = queues::read(pool).await?;
     let workers = Engine::worker_summary(pool).await?;
     let mut overdue = Engine::overdue_summary(pool).await?;
     // Work that became due a moment ago is about to be done.
@@ -50,8 +50,8 @@ async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {
         @if !holds.is_empty() {
             (page::card("held", "Held", &html! {
                 ul.plain { @for hold in &holds {
-                    li { strong { (hold.target) " " (hold.name) " " (hold.key) } " until " (page::time(hold.until)) " by " (hold.author)
-                        @if let Some(reason) = &hold.reason { ": " (reason) } }
+                    li { strong { (hold.target) " " (page::text(&hold.name)) " " (page::text(&hold.key)) } " held " (page::until(hold.until)) " by " (page::text(&hold.author))
+                        @if let Some(reason) = &hold.reason { ": " (page::text(reason)) } }
                 } }
                 p { a href="/limits" { "Limits and holds" } }
             }))
@@ -59,14 +59,14 @@ async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {
         (page::card("rates", "The last hour, minute by minute", &plot::rates(&rates, Utc::now())))
         (page::card("causes", "Failures by cause", &causes(app, &failures)))
         div.columns {
-            (page::card("queues", "Queues", &queue_table(&queues, &served)))
+            (page::card("queues", "Queues", &queues::table(&queues)))
             (page::card("workers", "Workers at work", &worker_table(&workers)))
         }
     };
     Ok(Page::new("Overview", body))
 }
 
-fn tiles(counts: &[ExecutionCount], queues: &[QueueSummary], workers: &[WorkerSummary], waits: &[Wait]) -> Markup {
+fn tiles(counts: &[ExecutionCount], queues: &[Queue], workers: &[WorkerSummary], waits: &[Wait]) -> Markup {
     let of = |statuses: &[ExecutionStatus]| -> String {
         let some = counts.iter().filter(|count| statuses.contains(&count.status));
         let sum = page::number(some.clone().map(|count| count.executions).sum());
@@ -75,6 +75,12 @@ fn tiles(counts: &[ExecutionCount], queues: &[QueueSummary], workers: &[WorkerSu
     let now = Utc::now();
     let late = waits.iter().filter(|wait| is_late(wait, now)).count();
     let gone = workers.iter().filter(|worker| worker.expired > 0).count();
+    let unserved = queues.iter().filter(|queue| queue.is_unserved()).count();
+    let unserved_note = match unserved {
+        0 => None,
+        1 => Some("1 action without a worker".to_owned()),
+        several => Some(format!("{several} actions without a worker")),
+    };
     let many = if waits.len() >= WAITS as usize { "+" } else { "" };
     let tile = |address: &str, name: &str, value: String, note: Option<String>, bad: bool| {
         html! {
@@ -88,7 +94,7 @@ fn tiles(counts: &[ExecutionCount], queues: &[QueueSummary], workers: &[WorkerSu
             (tile("/executions?status=running", "Running", of(&[ExecutionStatus::Running, ExecutionStatus::Requested, ExecutionStatus::Canceling]), None, false))
             (tile("/executions?status=completed", "Completed", of(&[ExecutionStatus::Completed]), None, false))
             (tile("/executions?status=failed&status=timeout&status=abandoned", "Failed", of(&UNSUCCESSFUL), None, of(&UNSUCCESSFUL) != "0"))
-            (tile("/work", "Tasks in queues", page::number(queues.iter().map(|queue| queue.ready).sum()), None, false))
+            (tile("/work", "Tasks in queues", page::number(queues.iter().map(|queue| queue.summary.ready).sum()), unserved_note, unserved > 0))
             (tile("/work", "Workers at work", page::number(workers.len() as i64), (gone > 0).then(|| format!("{gone} not seen lately")), gone > 0))
             (tile("/approvals", "Open approvals", format!("{}{many}", waits.len()), (late > 0).then(|| format!("{late} late")), late > 0))
         }
@@ -106,7 +112,7 @@ fn late(app: &App, overdue: &[OverdueSummary]) -> Markup {
     } };
     html! {
         p { "If this stays, nobody ticks: neither a worker nor the extension's own process is running." }
-        (page::table("Overdue work", &["What", "#Rows", "Due since"], &rows))
+        (page::table("Overdue work", &["What", "#Rows", "First due"], &rows))
         @if !app.read_only { (page::button("/tick", "/", "Tick now", &[], None)) }
     }
 }
@@ -142,17 +148,19 @@ fn causes(app: &App, failures: &[FoundExecution]) -> Markup {
         tr {
             td.number { a href=(query) { (page::number(cause.number as i64)) } }
             td { (page::workflow(cause.workflow)) }
-            td { @if let Some(code) = cause.code { code { (code) } } }
-            td.wide { (app.masks.text(cause.message)) }
-            td { @if let Some(id) = cause.newest.execution { (page::execution(id)) } }
-            td { (page::maybe_time(cause.newest.created)) }
+            td { @if let Some(code) = cause.code { code { (page::text(code)) } } }
+            td.wide { (page::text(&app.masks.text(cause.message))) }
+            td data-head="newest" { @if let Some(id) = cause.newest.execution { (page::execution(id)) } }
+            td data-head="started" { (page::maybe_time(cause.newest.created)) }
+            td data-head="failed" { (page::maybe_time(cause.newest.ended_at)) }
             @if !app.read_only { td { a.button href=(format!("{query}#all")) { "Act on all" } } }
         }
     } };
-    let head: &[&str] = &["#How many", "Workflow", "Code", "Newest message", "Newest", "Started", "What to do"];
+    let head: &[&str] =
+        &["#How many", "Workflow", "Code", "Newest message", "Newest", "It started", "It failed", "What to do"];
     html! {
         p.dim { @if failures.len() == 1 { "One failure." } @else { "The newest " (failures.len()) " failures." } }
-        (page::table("Failures by cause", &head[..head.len() - usize::from(app.read_only)], &rows))
+        (page::wrapped_table("Failures by cause", &head[..head.len() - usize::from(app.read_only)], &rows))
     }
 }
 
@@ -161,28 +169,13 @@ fn address(cause: &Cause) -> String {
     format!("/executions?workflow={}&status=failed&status=timeout&status=abandoned{code}", encoded(cause.workflow))
 }
 
-/// How long the tasks of an action may wait without any worker having one, before the page points it out.
-const UNSERVED: TimeDelta = TimeDelta::seconds(30);
-
-/// Shows what is waiting for a worker, and what seems to be waiting in vain.
-pub fn queue_table(queues: &[QueueSummary], served: &[String]) -> Markup {
-    if queues.is_empty() {
-        return page::nothing("Nothing waits for a worker.");
-    }
-    let in_vain = |queue: &QueueSummary| Utc::now() - queue.oldest > UNSERVED && !served.contains(&queue.action_ref);
-    let rows = html! { @for queue in queues {
-        tr { td { code { (queue.action_ref) } @if in_vain(queue) { " " span.warn { "no worker has any" } } } td.number { (page::number(queue.ready)) } td { (page::time(queue.oldest)) } }
-    } };
-    page::table("Queues", &["Action", "#Ready", "First waiting since"], &rows)
-}
-
 pub fn worker_table(workers: &[WorkerSummary]) -> Markup {
     if workers.is_empty() {
         return page::nothing("No worker holds a task.");
     }
     let rows = html! { @for worker in workers {
         tr {
-            td { (worker.worker) }
+            td { (page::text(&worker.worker)) }
             td.number { (page::number(worker.tasks)) }
             td { @if worker.expired > 0 { span.warn { (worker.expired) " lost" } } @else { "alive" } }
             td { (page::time(worker.last_seen)) }

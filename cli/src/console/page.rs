@@ -76,11 +76,12 @@ pub fn again(app: &App, viewer: &Viewer, uri: &Uri, page: &Page) -> Html<String>
 
 fn whole(app: &App, viewer: &Viewer, uri: &Uri, page: &Page, address: Option<&str>) -> String {
     let notice = viewer.notice.as_ref().map(|(good, text)| {
-        html! { p.notice.bad[!good] role=(if *good { "status" } else { "alert" }) { (text) } }
+        // Scripts move the focus there, so that the result of an action is seen and read out.
+        html! { p.notice.bad[!good] role=(if *good { "status" } else { "alert" }) tabindex="-1" { (self::text(text)) } }
     });
     let person = html! {
         p.person {
-            span.dim { "Acting as" } br; strong { (viewer.person) }
+            span.dim { "Acting as" } br; strong { (text(&viewer.person)) }
             @if app.read_only { " (read-only)" }
         }
         @if viewer.signed_in { form method="post" action="/sign-out" { button.quiet { "Sign out" } } }
@@ -130,9 +131,9 @@ pub fn problem(problem: &Problem) -> Markup {
         div #live data-version="" {
             h1 { (problem.status.canonical_reason().unwrap_or("Problem")) }
             section.card.trouble {
-                p { strong { (problem.message) } }
-                @if !problem.list.is_empty() { ul { @for one in &problem.list { li { (one) } } } }
-                @if let Some(hint) = &problem.hint { p { (hint) } }
+                p { strong { (text(&problem.message)) } }
+                @if !problem.list.is_empty() { ul { @for one in &problem.list { li { (text(one)) } } } }
+                @if let Some(hint) = &problem.hint { p { (text(hint)) } }
                 p { a href="/" { "Go to the overview" } }
             }
         }
@@ -222,6 +223,12 @@ pub fn button(action: &str, back: &str, label: &str, values: &[(&str, &str)], co
     html! { div.inline { (form(action, back, content)) } }
 }
 
+/// Returns text that somebody else has written. It is isolated: characters that change the direction of text have no
+/// effect on what is around it.
+pub fn text(text: &str) -> Markup {
+    html! { bdi { (text) } }
+}
+
 /// Returns a status as a colored dot and a word.
 pub fn status(status: &str) -> Markup {
     html! { span class=(format!("status s-{status}")) { (status) } }
@@ -230,6 +237,11 @@ pub fn status(status: &str) -> Markup {
 /// Returns a time; scripts show how long ago it was.
 pub fn time(time: DateTime<Utc>) -> Markup {
     html! { time datetime=(time.to_rfc3339_opts(SecondsFormat::Millis, true)) { (time.format("%Y-%m-%d %H:%M:%S UTC")) } }
+}
+
+/// Returns until when something lasts; scripts show how much longer that is.
+pub fn until(time: DateTime<Utc>) -> Markup {
+    html! { time datetime=(time.to_rfc3339_opts(SecondsFormat::Millis, true)) data-until { "until " (time.format("%Y-%m-%d %H:%M:%S UTC")) } }
 }
 
 pub fn maybe_time(moment: Option<DateTime<Utc>>) -> Markup {
@@ -242,7 +254,8 @@ pub fn took(milliseconds: i64) -> String {
         ..1000 => format!("{} ms", milliseconds.max(0)),
         1000..60_000 => format!("{:.1} s", milliseconds as f64 / 1000.0),
         60_000..3_600_000 => format!("{} min {:02} s", milliseconds / 60_000, milliseconds / 1000 % 60),
-        _ => format!("{} h {:02} min", milliseconds / 3_600_000, milliseconds / 60_000 % 60),
+        3_600_000..172_800_000 => format!("{} h {:02} min", milliseconds / 3_600_000, milliseconds / 60_000 % 60),
+        _ => format!("{} days {:02} h", milliseconds / 86_400_000, milliseconds / 3_600_000 % 24),
     }
 }
 
@@ -271,9 +284,19 @@ pub fn workflow(name: &str) -> Markup {
 
 /// Returns a table that can be scrolled sideways. The heads of numbers begin with `#`.
 pub fn table(caption: &str, head: &[&str], rows: &Markup) -> Markup {
+    columns(caption, head, rows, false)
+}
+
+/// Returns a table whose rows are broken into lines if the window is narrow. Cells that need their head then have
+/// another one as `data-head`.
+pub fn wrapped_table(caption: &str, head: &[&str], rows: &Markup) -> Markup {
+    columns(caption, head, rows, true)
+}
+
+fn columns(caption: &str, head: &[&str], rows: &Markup, wrapped: bool) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label=(caption) {
-            table {
+            table.wrapped[wrapped] {
                 caption.hidden { (caption) }
                 thead { tr { @for name in head { th.number[name.starts_with('#')] scope="col" { (name.trim_start_matches('#')) } } } }
                 tbody { (rows) }
@@ -296,14 +319,15 @@ mod tests {
         assert_eq!(number(1_234_567).replace('\u{202f}', " "), "1 234 567");
         assert_eq!([number(0), number(-999)], ["0", "-999"]);
         assert_eq!(
-            [took(12), took(1500), took(61_000), took(7_320_000)],
-            ["12 ms", "1.5 s", "1 min 01 s", "2 h 02 min"]
+            [took(12), took(1500), took(61_000), took(7_320_000), took(176_400_000)],
+            ["12 ms", "1.5 s", "1 min 01 s", "2 h 02 min", "2 days 01 h"]
         );
     }
 
     #[test]
     fn what_is_shown_is_text() {
         let shown = html! { (status("<b>")) (workflow("<script>alert(1)</script>")) (nothing("<i>")) }.into_string();
+        assert_eq!(text("a\u{202e}<b>").into_string(), "<bdi>a\u{202e}&lt;b&gt;</bdi>");
         assert!(!shown.contains("<b>") && !shown.contains("<script>") && !shown.contains("<i>"), "{shown}");
     }
 }

@@ -1,5 +1,6 @@
 //! Why a page could not be made, or an action failed.
 
+use super::hint;
 use super::page;
 use crate::ending::{MISSING, is_missing};
 use axum::http::StatusCode;
@@ -52,8 +53,14 @@ impl Problem {
             list = format!("{list}; and {} more", self.list.len() - LISTED);
         }
         let list = if list.is_empty() { list } else { format!(" ({list})") };
-        let hint = self.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
-        format!("{}{list}{hint}", self.message)
+        let hint = self.hint.as_deref().unwrap_or_default();
+        // Some hints are sentences, and some continue the message.
+        let mark = match hint.chars().next() {
+            None => "",
+            Some(first) if first.is_uppercase() => ". ",
+            Some(_) => ": ",
+        };
+        format!("{}{list}{mark}{hint}", self.message)
     }
 }
 
@@ -90,7 +97,7 @@ impl From<Error> for Problem {
             let code = refusal.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
             let message = format!("{code}{}", refusal.message);
             let hint = match (&refusal.hint, status) {
-                (Some(hint), _) => Some(hint.clone()),
+                (Some(hint), _) => Some(hint::words(hint, None)),
                 (None, StatusCode::FORBIDDEN) => Some("The console's database role lacks the privilege.".to_owned()),
                 _ => None,
             };
@@ -156,5 +163,6 @@ mod tests {
         let problem = Problem { list, ..Problem::invalid("wrong").hint("look") };
         assert_eq!(problem.text(), "wrong (1; 2; 3; and 2 more): look");
         assert_eq!(Problem::invalid("wrong").text(), "wrong");
+        assert_eq!(Problem::invalid("wrong").hint("Look.").text(), "wrong. Look.");
     }
 }

@@ -59,10 +59,10 @@ impl<'r> Sent<'r> {
 /// Returns everything that is wrong.
 pub fn trouble(problem: &Problem) -> Markup {
     html! {
-        div.trouble {
-            p.error { (problem.message) }
-            @if !problem.list.is_empty() { ul { @for one in &problem.list { li { (one) } } } }
-            @if let Some(hint) = &problem.hint { p.dim { (hint) } }
+        div.trouble tabindex="-1" {
+            p.error { (page::text(&problem.message)) }
+            @if !problem.list.is_empty() { ul { @for one in &problem.list { li { (page::text(one)) } } } }
+            @if let Some(hint) = &problem.hint { p.dim { (page::text(hint)) } }
         }
     }
 }

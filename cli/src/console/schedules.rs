@@ -24,12 +24,12 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
         let next = range.next(&schedules).and_then(|range| range.after).map(|after| after.to_string());
         let rows = html! { @for schedule in &schedules {
             tr {
-                td { strong { (schedule.name) } @if schedule.paused { " " span.tag { "paused" } } }
+                td { strong { (page::text(&schedule.name)) } @if schedule.paused { " " span.tag { "paused" } } }
                 td { (page::workflow(&schedule.workflow_ref)) }
                 td { code { (schedule.cron) } " " span.dim { (schedule.time_zone) } }
                 td { (page::maybe_time(schedule.next_at)) }
                 td { (page::maybe_time(schedule.last_at)) " " @if let Some(id) = schedule.last_execution { (page::execution(id)) } }
-                td.wide { @if let Some(error) = &schedule.last_error { span.error { (error) } } }
+                td.wide { @if let Some(error) = &schedule.last_error { span.error { (page::text(error)) } } }
                 @if !app.read_only { td {
                     @let to = format!("/schedules/{}", encoded(&schedule.name));
                     @if schedule.paused { (page::button(&format!("{to}/resume"), "/schedules", "Resume", &[], None)) }

@@ -1,6 +1,7 @@
 //! Forms made from a JSON Schema, and the value that such a form sends.
 
 use super::form::Fields;
+use super::page;
 use super::problem::Problem;
 use super::refused::Sent;
 use maud::{Markup, html};
@@ -55,9 +56,9 @@ pub fn fields(schema: Option<&Value>, prefix: &str, sent: Sent) -> Markup {
         @let label = property.get("title").and_then(Value::as_str).unwrap_or(name);
         @let value = sent.value(&field, property.get("default").map(plain));
         @match kind(property) {
-            Kind::Flag => label.check { input type="checkbox" name=(field) value="true" checked[sent.chose(&field, "true", property.get("default") == Some(&Value::Bool(true)))]; (label) },
+            Kind::Flag => label.check { input type="checkbox" name=(field) value="true" checked[sent.chose(&field, "true", property.get("default") == Some(&Value::Bool(true)))]; (page::text(label)) },
             kind => label {
-                (label) @if required { span.dim { " required" } }
+                span { (page::text(label)) @if required { span.dim { " (required)" } } }
                 @match kind {
                     Kind::Choice(choices) => select name=(field) required[required] {
                         @if !required { option value="" { "" } }
@@ -68,7 +69,7 @@ pub fn fields(schema: Option<&Value>, prefix: &str, sent: Sent) -> Markup {
                     Kind::Text => input name=(field) value=[value] required[required];,
                     _ => textarea name=(field) rows="2" required[required] placeholder="JSON" spellcheck="false" { "\n" (value.unwrap_or_default()) },
                 }
-                @if let Some(about) = property.get("description").and_then(Value::as_str) { span.dim { (about) } }
+                @if let Some(about) = property.get("description").and_then(Value::as_str) { span.dim { (page::text(about)) } }
             },
         }
     } }

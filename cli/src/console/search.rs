@@ -1,6 +1,8 @@
 //! Executions: searching with every filter, and controlling the results together.
 
 use super::app::{App, Visit};
+use super::everything::{self, Matches};
+use super::filter;
 use super::form::{Fields, encoded};
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
@@ -9,15 +11,11 @@ use super::refused::Sent;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, NaiveDateTime, Utc};
 use maud::{Markup, html};
 use pg_workflow_client::model::ExecutionStatus;
 use pg_workflow_client::{BulkAnswer, Engine, FoundExecution, SearchFilter, SignalInput};
-use serde_json::{Map, Value, json};
 use sqlx::PgPool;
-use sqlx::postgres::types::PgRange;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 /// Number of executions per page.
@@ -30,7 +28,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
 
 async fn look(app: &App, pool: &PgPool, visit: &Visit) -> Result<Page, Problem> {
     let fields = Fields::of(&visit.uri);
-    let (filter, trouble) = match filter(&fields) {
+    let (filter, trouble) = match filter::read(&fields) {
         Ok(filter) => (filter, None),
         Err(problem) => (SearchFilter::default(), Some(problem.message)),
     };
@@ -44,12 +42,19 @@ async fn look(app: &App, pool: &PgPool, visit: &Visit) -> Result<Page, Problem> 
         Err(problem) if problem.status.is_client_error() => (Vec::new(), Some(problem.text())),
         Err(problem) => return Err(problem),
     };
+    let all = match (app.read_only, &trouble) {
+        (true, _) | (_, Some(_)) => None,
+        _ => {
+            let matches = Matches::count(pool, &fields, &filter, &found, ROWS).await?;
+            Some(everything::form(app, &fields, visit, matches))
+        }
+    };
     let body = html! {
         h1 { "Executions" }
         (form(&fields))
-        @if let Some(trouble) = trouble { p.notice.bad role="alert" { (trouble) } }
+        @if let Some(trouble) = trouble { p.notice.bad role="alert" { (page::text(&trouble)) } }
         (page::list("found", &results(app, &fields, &found, visit)))
-        @if !app.read_only { (page::part("all", &everything(&fields, visit))) }
+        @if let Some(all) = &all { (page::part("all", all)) }
     };
     Ok(Page::new("Executions", body))
 }
@@ -90,51 +95,6 @@ fn form(fields: &Fields) -> Markup {
     }
 }
 
-/// Reads the filters.
-fn filter(fields: &Fields) -> Result<SearchFilter, Problem> {
-    let status = |text: &str| text.parse().map_err(|_| Problem::invalid(format!("there is no status {text}")));
-    let statuses: Vec<ExecutionStatus> = fields.all("status").map(status).collect::<Result<_, _>>()?;
-    Ok(SearchFilter {
-        workflow: fields.get("workflow").map(|text| text.trim().to_owned()),
-        statuses: Some(statuses).filter(|statuses| !statuses.is_empty()),
-        attributes: fields.json("attributes")?,
-        created: range(fields, "created_from", "created_to")?,
-        ended: range(fields, "ended_from", "ended_to")?,
-        error_code: fields.get("code").map(str::to_owned),
-        text: fields.get("text").map(str::to_owned),
-        has_failed_task: fields.get("failed_task").map(|_| true),
-    })
-}
-
-fn range(fields: &Fields, from: &str, to: &str) -> Result<Option<PgRange<DateTime<Utc>>>, Problem> {
-    let (from, to) = (moment(fields, from)?, moment(fields, to)?);
-    if from.is_none() && to.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(PgRange {
-        start: from.map_or(Bound::Unbounded, Bound::Included),
-        end: to.map_or(Bound::Unbounded, Bound::Excluded),
-    }))
-}
-
-fn moment(fields: &Fields, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
-    let Some(text) = fields.get(name).map(str::trim) else { return Ok(None) };
-    let plain = |format| NaiveDateTime::parse_from_str(text, format).ok().map(|time| time.and_utc());
-    let whole = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
-    let day = || {
-        format!("{text} 00:00")
-            .parse::<String>()
-            .ok()
-            .and_then(|text| NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M").ok())
-    };
-    let found = whole
-        .or_else(|| plain("%Y-%m-%d %H:%M:%S"))
-        .or_else(|| plain("%Y-%m-%d %H:%M"))
-        .or_else(|| plain("%Y-%m-%dT%H:%M"));
-    let found = found.or_else(|| day().map(|time| time.and_utc()));
-    found.map(Some).ok_or_else(|| Problem::invalid(format!("{text} is not a time: write it as 2026-11-29 21:00")))
-}
-
 fn results(app: &App, fields: &Fields, found: &[FoundExecution], visit: &Visit) -> Markup {
     let (back, sent) = (address(visit), visit.sent("selected"));
     let rows = html! { @for row in found {
@@ -148,18 +108,18 @@ fn results(app: &App, fields: &Fields, found: &[FoundExecution], visit: &Visit) 
                     @if row.paused == Some(true) { " " span.tag { "paused" } }
                     @if row.ended == Some(false) && row.status.is_some_and(ExecutionStatus::is_end) { " " span.tag { "closing" } }
                 }
-                td { (page::maybe_time(row.created)) }
-                td { (page::maybe_time(row.ended_at)) }
+                td data-head="started" { (page::maybe_time(row.created)) }
+                td data-head="ended" { (page::maybe_time(row.ended_at)) }
                 td.wide {
-                    @if let Some(code) = &row.error_code { code { (code) } " " }
-                    (app.masks.text(row.error_message.as_deref().unwrap_or_default()))
-                    @if let Some(attributes) = &row.attributes { span.dim { " " (app.masks.apply(attributes).to_string()) } }
+                    @if let Some(code) = &row.error_code { code { (page::text(code)) } " " }
+                    (page::text(&app.masks.text(row.error_message.as_deref().unwrap_or_default())))
+                    @if let Some(attributes) = &row.attributes { span.dim { " " (app.masks.line(attributes)) } }
                 }
             }
         }
     } };
     let head = ["Select", "Id", "Workflow", "Status", "Started", "Ended", "Error, attributes"];
-    let table = page::table("Executions", &head[usize::from(app.read_only)..], &rows);
+    let table = page::wrapped_table("Executions", &head[usize::from(app.read_only)..], &rows);
     let last = found.last();
     let unfinished = last.is_some_and(|row| row.execution.is_none());
     let more = last.filter(|_| unfinished || found.len() >= ROWS as usize);
@@ -175,7 +135,7 @@ fn results(app: &App, fields: &Fields, found: &[FoundExecution], visit: &Visit) 
     }
 }
 
-fn address(visit: &Visit) -> &str {
+pub fn address(visit: &Visit) -> &str {
     visit.uri.path_and_query().map_or("/executions", |address| address.as_str())
 }
 
@@ -186,16 +146,17 @@ fn actions(sent: Sent) -> Markup {
             button disabled hidden {}
             label.check { input #select-all type="checkbox"; "All on this page" }
             label { span.hidden { "Reason" } input name="reason" placeholder="Reason" maxlength="500" value=[sent.value("reason", None)]; }
-            button name="action" value="rerun" data-confirm="Rerun the selected executions?" { "Rerun" }
+            button name="action" value="rerun" data-confirm="Rerun {#}?" { "Rerun" }
             button name="action" value="pause" { "Pause" }
             button name="action" value="resume" { "Resume" }
-            button name="action" value="cancel" data-confirm="Cancel the selected executions?" { "Cancel" }
+            button name="action" value="cancel" data-confirm="Cancel {#}?" { "Cancel" }
             details #signal-selected open[sent.chose("action", "signal", false)] { summary { "Signal" }
                 label { "Signal" input name="signal" placeholder="approved" value=[sent.value("signal", None)]; }
                 label { "Payload (JSON; null if empty)" input name="payload" placeholder="{\"ok\": true}" value=[sent.value("payload", None)]; }
                 button name="action" value="signal" { "Send" }
             }
         }
+        p.dim { (everything::RERUN) }
     }
 }
 
@@ -259,78 +220,7 @@ fn summed(action: &str, answers: &[BulkAnswer]) -> Result<String, Problem> {
     if done == 0 { Err(Problem::invalid(text)) } else { Ok(text) }
 }
 
-/// Returns the form that does something with all that match, which a bulk job does.
-fn everything(fields: &Fields, visit: &Visit) -> Markup {
-    let sent = visit.sent("all");
-    let Ok(filter) = job_filter(fields) else { return html! {} };
-    let named = filter.as_object().is_some_and(|filter| !filter.is_empty());
-    html! {
-        section.card aria-labelledby="all-title" {
-            h2 #all-title { "With all that match" }
-            @if named {
-                p { "A bulk job applies the action to every execution that exists now and matches this search, including those on other pages: " code { (filter.to_string()) } }
-                (sent.form("all", "/jobs", address(visit), html! {
-                    (page::hidden("filter", &filter.to_string()))
-                    div.bulk {
-                        label { "Do" select name="action" {
-                            @for action in ["rerun", "pause", "resume", "cancel", "signal"] { option value=(action) selected[sent.chose("action", action, false)] { (action) } }
-                        } }
-                        label { "Reason" input name="reason" maxlength="500" value=[sent.value("reason", None)]; }
-                        details #signal-all open[sent.chose("action", "signal", false)] { summary { "For a signal" }
-                            label { "Signal" input name="signal" value=[sent.value("signal", None)]; }
-                            label { "Payload (JSON; null if empty)" input name="payload" value=[sent.value("payload", None)]; }
-                        }
-                        button data-confirm="Do this to every execution that matches?" { "Create a bulk job" }
-                    }
-                }))
-            } @else { p.dim { "Search for something first: a job cannot apply to every execution." } }
-        }
-    }
-}
-
-/// Returns a search as the filter of a job.
-fn job_filter(fields: &Fields) -> Result<Value, Problem> {
-    let filter = filter(fields)?;
-    let mut object = Map::new();
-    let mut add = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            object.insert(name.to_owned(), value);
-        }
-    };
-    let span = |from: &str, to: &str| -> Result<Option<Value>, Problem> {
-        let text = |moment: Option<DateTime<Utc>>| moment.map(|time| time.to_rfc3339()).unwrap_or_default();
-        let (from, to) = (moment(fields, from)?, moment(fields, to)?);
-        Ok((from.is_some() || to.is_some()).then(|| Value::from(format!("[{},{})", text(from), text(to)))))
-    };
-    add("workflow", filter.workflow.map(Value::from));
-    add("statuses", filter.statuses.map(|all| json!(all)));
-    add("attributes", filter.attributes);
-    add("created", span("created_from", "created_to")?);
-    add("ended", span("ended_from", "ended_to")?);
-    add("error_code", filter.error_code.map(Value::from));
-    add("text", filter.text.map(Value::from));
-    add("has_failed_task", filter.has_failed_task.map(Value::from));
-    Ok(Value::Object(object))
-}
-
 /// Returns the address of the executions of a workflow.
 pub fn of_workflow(name: &str) -> String {
     format!("/executions?workflow={}", encoded(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_search_becomes_the_filter_of_a_job() {
-        let query =
-            "/x?workflow=a.b&status=failed&code=declined&created_from=2026-01-02&attributes=%7B%22t%22%3A1%7D&after=9";
-        let fields = Fields::of(&query.parse().unwrap());
-        let expected = json!({"workflow": "a.b", "statuses": ["failed"], "attributes": {"t": 1},
-            "created": "[2026-01-02T00:00:00+00:00,)", "error_code": "declined"});
-        assert_eq!(job_filter(&fields).unwrap(), expected);
-        let wrong = Fields::of(&"/x?created_from=yesterday".parse().unwrap());
-        assert!(filter(&wrong).unwrap_err().message.contains("yesterday"));
-    }
 }

@@ -8,7 +8,7 @@ use super::problem::Problem;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use pg_workflow_client::model::TaskStatus;
+use pg_workflow_client::model::{ExecutionStatus, TaskStatus};
 use pg_workflow_client::{Engine, Page as Range, TaskDetail, TaskFilter, TaskOverview};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -75,10 +75,28 @@ pub async fn show(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let (execution, task) = (number(&execution)?, number(&task)?);
-    app.show(&visit, async |pool| Ok(body(&app, &visit, execution, &find(pool, execution, task).await?))).await
+    app.show(&visit, async |pool| {
+        let task = find(pool, execution, task).await?;
+        // A failure can be resolved while the execution closes, and that of an undo even afterwards.
+        let resolvable = match task.status {
+            _ if is_waiting(task.status) => true,
+            ExecutionStatus::Failed | ExecutionStatus::Timeout | ExecutionStatus::Abandoned => {
+                task.undoes.is_some() || !Engine::status_at_a_glance(pool, execution, 0).await?.ended
+            }
+            _ => false,
+        };
+        Ok(body(&app, &visit, execution, &task, resolvable))
+    })
+    .await
 }
 
-fn body(app: &App, visit: &Visit, execution: i64, task: &TaskDetail) -> Page {
+/// Whether a task waits for a worker, its time, a retry or a signal.
+fn is_waiting(status: ExecutionStatus) -> bool {
+    use ExecutionStatus::{Requested, Scheduled, Scheduling};
+    matches!(status, Requested | Scheduling | Scheduled)
+}
+
+fn body(app: &App, visit: &Visit, execution: i64, task: &TaskDetail, resolvable: bool) -> Page {
     let address = format!("/executions/{execution}/tasks/{}", task.task);
     let values = [
         ("input", "Input", &task.input),
@@ -93,11 +111,11 @@ fn body(app: &App, visit: &Visit, execution: i64, task: &TaskDetail) -> Page {
                 @if task.status.as_str() != task.summary.as_str() { " " span.dim { (task.status.as_str()) } }
             }
             @if let Some(action) = &task.action { dt { "Action" } dd { code { (action) } } }
-            @if let Some(signal) = &task.signal { dt { "Signal" } dd { code { (signal) } } }
+            @if let Some(signal) = &task.signal { dt { "Signal" } dd { code { (page::text(signal)) } } }
             @if let Some(child) = task.child_execution { dt { "Calls" } dd { (page::execution(child)) } }
             dt { "Attempts" } dd { (task.attempt) }
             @if task.max_retries > 0 { dt { "Retries" } dd { (task.retry_count) " of " (task.max_retries) } }
-            @if let Some(worker) = &task.worker { dt { "Worker" } dd { (worker) } }
+            @if let Some(worker) = &task.worker { dt { "Worker" } dd { (page::text(worker)) } }
             @if task.closing { dt { "Closing" } dd { "it closes the execution" } }
             @if let Some(undoes) = task.undoes { dt { "Undoes" } dd { a href=(format!("/executions/{execution}/tasks/{undoes}")) { "task " (undoes) } } }
             dt { "Created" } dd { (page::time(task.created)) }
@@ -108,12 +126,12 @@ fn body(app: &App, visit: &Visit, execution: i64, task: &TaskDetail) -> Page {
     let sent = visit.sent("resolve");
     let body = html! {
         p.crumbs { a href="/executions" { "Executions" } " / " (page::execution(execution)) " / " a href=(format!("/executions/{execution}?task={}#tasks", encoded(&task.task_name))) { (task.task_name) } }
-        h1 { (task.title()) }
+        h1 { (page::text(&task.title())) }
         (page::card("facts", "Task", &facts))
         @for (what, name, value) in values {
             @if let Some(value) = value { (page::card(what, name, &app.masks.show(value, Some(&format!("{address}/data/{what}"))))) }
         }
-        @if !app.read_only {
+        @if !app.read_only && (resolvable || sent.is_some()) {
             (page::card("resolve", "Resolve by hand", &html! {
                 p.dim { "Counts a task as done that is waiting, or that has failed while its execution closes. An event records who did it." }
                 (sent.form("resolve", &format!("/tasks/{}/resolve", task.task), &address, html! {

@@ -6,11 +6,10 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use pg_workflow_client::{TaskCount, WorkflowStatus};
 
-const ROW: f64 = 22.0;
-const BAR: f64 = ROW - 6.0;
-const LEFT: f64 = 210.0;
-const WIDTH: f64 = 700.0;
-const RIGHT: f64 = 220.0;
+/// Width of a bar from the start of the execution to its end, and the least width of one.
+const WIDTH: f64 = 1000.0;
+const LEAST: f64 = 4.0;
+const BAR: f64 = 16.0;
 
 /// Maximum number of bars shown.
 const BARS: usize = 100;
@@ -26,30 +25,50 @@ pub fn draw(status: &WorkflowStatus, counts: &[TaskCount], now: DateTime<Utc>) -
     if begun.is_empty() {
         return page::nothing("Nothing has run yet.");
     }
-    let height = begun.len() as f64 * ROW + 4.0;
     html! {
-        p.legend.dim { span { "×3 number of items" } span { "↻ retries" } span { "↶ undo" } span { "⤓ closing" } }
-        div.scroll tabindex="0" role="group" aria-label="Timeline" {
-            svg.timeline viewBox=(format!("0 0 {} {height}", LEFT + WIDTH + RIGHT)) role="img" aria-label=(format!("When {} tasks ran", begun.len())) {
-                @for (row, (count, start)) in begun.iter().enumerate() {
-                    @let end = count.ended_at.unwrap_or(now);
-                    @let y = row as f64 * ROW + 4.0;
-                    @let (from, to) = (at(*start), at(end));
-                    @let width = (to - from).max(2.0);
-                    @let notes = notes(count, page::took((end - *start).num_milliseconds()));
-                    text.name x=(LEFT - 10.0) y=(y + 13.0) { (conductor::finding::shorten(&name(count), 30)) }
-                    g class=(kind(count)) {
-                        title { (name(count)) ": " (notes) }
-                        rect class=(format!("b-{}", dominant_status(count))) x=(format!("{:.1}", LEFT + from)) y=(y) width=(format!("{width:.1}")) height=(BAR) rx="3" {}
-                        @if let Some(share) = failed_share(count) {
-                            rect.b-failed x=(format!("{:.1}", LEFT + from)) y=(format!("{:.1}", y + BAR * (1.0 - share))) width=(format!("{width:.1}")) height=(format!("{:.1}", BAR * share)) rx="3" {}
-                        }
-                    }
-                    text.took x=(format!("{:.1}", LEFT + from + width + 6.0)) y=(y + 13.0) { (notes) }
+        (legend(&begun))
+        // Only the bars are pictures: texts keep their size in a narrow window, where they are above the bars.
+        ol.timeline { @for (count, start) in &begun {
+            @let end = count.ended_at.unwrap_or(now);
+            @let from = at(*start).min(WIDTH - LEAST);
+            @let width = (at(end) - from).max(LEAST);
+            li {
+                span.name { (page::text(&name(count))) }
+                (bar(count, from, width))
+                span.took { (notes(count, page::took((end - *start).num_milliseconds()))) }
+            }
+        } }
+        @if all > BARS { p.dim { "Only the first " (BARS) " of " (all) " tasks are shown." } }
+    }
+}
+
+fn bar(count: &TaskCount, from: f64, width: f64) -> Markup {
+    let (x, wide) = (format!("{from:.1}"), format!("{width:.1}"));
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {BAR}")) preserveAspectRatio="none" aria-hidden="true" {
+            g class=(kind(count)) {
+                rect class=(format!("b-{}", dominant_status(count))) x=(x) y="0" width=(wide) height=(BAR) {}
+                @if let Some(share) = failed_share(count) {
+                    rect.b-failed x=(x) y=(format!("{:.1}", BAR * (1.0 - share))) width=(wide) height=(format!("{:.1}", BAR * share)) {}
                 }
             }
         }
-        @if all > BARS { p.dim { "Only the first " (BARS) " of " (all) " tasks are shown." } }
+    }
+}
+
+/// Explains the signs that occur.
+fn legend(begun: &[(&TaskCount, DateTime<Utc>)]) -> Markup {
+    let any = |has: fn(&TaskCount) -> bool| begun.iter().any(|(count, _)| has(count));
+    let signs = [
+        (any(|count| count.has_items || count.total > 1), "×3 number of items"),
+        (any(|count| count.retries > 0), "↻ retries"),
+        (any(|count| count.is_undo), "↶ undo"),
+        (any(|count| count.closing && !count.is_undo), "⤓ closing"),
+    ];
+    html! {
+        @if signs.iter().any(|(occurs, _)| *occurs) {
+            p.legend.dim { @for (_, sign) in signs.iter().filter(|(occurs, _)| *occurs) { span { (sign) } } }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::model::{ExecutionStatus, TaskStatus};
 use crate::{Page, Result, Row};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::{FromRow, PgExecutor, query_as, query_scalar};
 
 impl Engine {
@@ -97,6 +98,59 @@ impl Engine {
         .bind(filter.summary.map(TaskStatus::as_str))
         .bind(page.after)
         .bind(i64::from(page.max_rows))
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns what executions are about, for example those whose tasks wait for an answer. Parameters whose stored size
+    /// exceeds this number of bytes are not read; a text with their size takes their place.
+    pub async fn execution_subjects<'e>(
+        executor: impl PgExecutor<'e>,
+        executions: &[i64],
+        max_bytes: i32,
+    ) -> Result<Vec<ExecutionSubject>> {
+        Ok(query_as(
+            "SELECT w.id AS execution, d.label, \
+             CASE WHEN size.parameters OPERATOR(pg_catalog.>) $2 THEN pg_catalog.to_jsonb(pg_catalog.pg_size_pretty(size.parameters::bigint)) \
+             ELSE e.config END AS parameters, w.attributes \
+             FROM pg_catalog.unnest($1::bigint[]) AS named (id) \
+             JOIN workflow.workflow_execution AS w ON w.part OPERATOR(pg_catalog.=) (named.id OPERATOR(pg_catalog.>>) 48)::int AND w.id OPERATOR(pg_catalog.=) named.id \
+             JOIN workflow.execution AS e ON e.part OPERATOR(pg_catalog.=) w.part AND e.id OPERATOR(pg_catalog.=) w.execution \
+             LEFT JOIN workflow.workflow_definition AS d ON d.id OPERATOR(pg_catalog.=) w.workflow_def \
+             CROSS JOIN LATERAL (SELECT pg_catalog.pg_column_size(e.config) AS parameters) AS size",
+        )
+        .bind(executions)
+        .bind(max_bytes)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns when tasks of each of these actions were last claimed, judging by the parts in which some are queued.
+    pub async fn last_claims<'e>(executor: impl PgExecutor<'e>, actions: &[String]) -> Result<Vec<LastClaim>> {
+        Ok(query_as(
+            "SELECT a.ref AS action_ref, pg_catalog.max(workflow.last_claim(p.part, a.ref)) AS claimed \
+             FROM pg_catalog.unnest($1::text[]) AS a (ref) CROSS JOIN LATERAL (SELECT DISTINCT t.part \
+             FROM workflow.workflow_task_execution AS t \
+             WHERE t.action_ref OPERATOR(pg_catalog.=) a.ref AND t.queue_at IS NOT NULL) AS p GROUP BY a.ref",
+        )
+        .bind(actions)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns up to `max_rows` tasks of an action that are queued, first in line first.
+    pub async fn queued_tasks<'e>(
+        executor: impl PgExecutor<'e>,
+        action_ref: &str,
+        max_rows: i32,
+    ) -> Result<Vec<QueuedTask>> {
+        Ok(query_as(
+            "SELECT t.id AS task, t.workflow_execution AS execution, t.task_name, t.task_index, t.updated AS since \
+             FROM workflow.workflow_task_execution AS t \
+             WHERE t.action_ref OPERATOR(pg_catalog.=) $1 AND t.queue_at IS NOT NULL ORDER BY t.queue_at, t.id LIMIT $2",
+        )
+        .bind(action_ref)
+        .bind(i64::from(max_rows))
         .fetch_all(executor)
         .await?)
     }
@@ -230,6 +284,43 @@ impl Row for TaskOverview {
     fn id(&self) -> i64 {
         self.task
     }
+}
+
+/// What an execution is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromRow)]
+pub struct ExecutionSubject {
+    /// Id of the execution.
+    pub execution: i64,
+    /// Label of its workflow.
+    pub label: Option<String>,
+    /// Its parameters.
+    pub parameters: Option<Value>,
+    /// Its attributes; `None` if it has none.
+    pub attributes: Option<Value>,
+}
+
+/// When a task of an action was last claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct LastClaim {
+    /// The action.
+    pub action_ref: String,
+    /// When; `None` if none of its recent tasks has been claimed.
+    pub claimed: Option<DateTime<Utc>>,
+}
+
+/// A task in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct QueuedTask {
+    /// Id of the task.
+    pub task: i64,
+    /// Id of its execution.
+    pub execution: i64,
+    /// Its name in the definition.
+    pub task_name: String,
+    /// Index of the item.
+    pub task_index: Option<i32>,
+    /// When it was queued.
+    pub since: DateTime<Utc>,
 }
 
 /// Counts of executions for one minute.

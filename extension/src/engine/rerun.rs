@@ -66,7 +66,11 @@ fn has_closed(client: &SpiClient, run: &Run) -> Result<bool, Error> {
 /// Returns why an execution cannot be rerun because of its status, with a hint.
 fn status_hindrance(run: &Run) -> Option<(&'static str, &'static str)> {
     match run.before.status {
-        Status::Completed => Some(("has completed", "Start a new execution with workflow_start.")),
+        // Whoever merely follows the hint must not do the same work twice.
+        Status::Completed => Some((
+            "has completed",
+            "Nothing is left to do. To do it once more, start a new execution with workflow_start.",
+        )),
         // An execution with a verdict has ended once none of its tasks is running.
         Status::Failed | Status::Cancelled | Status::Timeout if run.before.state.live == 0 => None,
         _ => Some(("has not ended", "Wait until it has ended (workflow_wait), then try again.")),

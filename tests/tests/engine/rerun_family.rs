@@ -337,7 +337,8 @@ async fn a_child_is_not_rerun_if_its_caller_has_continued_without_it() {
         session.work("amend", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
         let why = format!("execution {id}, which called execution {child}, has completed");
-        assert_eq!(refused(&mut session, child, why).await, "Start a new execution with workflow_start.");
+        let hint = refused(&mut session, child, why).await;
+        assert_eq!(hint, "Nothing is left to do. To do it once more, start a new execution with workflow_start.");
         // A retry has called another execution.
         let id = session.begin("tasks: [{name: call, action: demo.child, input: {n: 5}, retry: {count: 1}}]\n").await;
         for _ in 0..2 {

@@ -8,23 +8,41 @@
   // A form was refused, and the answer shows the page that contains it: restore the address of that page.
   if (live && live.dataset.address) {
     history.replaceState(null, "", live.dataset.address);
-    live.querySelector("[data-refused]")?.scrollIntoView({ block: "center" });
+  }
+  // The result of an action: what was wrong with the form, or the message at the top. The browser would stay where the page was
+  // scrolled to before.
+  const result = live?.querySelector("[data-refused] > .trouble") || document.querySelector("main > .notice:not(#away)");
+  if (result) {
+    history.scrollRestoration = "manual";
+    const show = () => {
+      result.focus({ preventScroll: true });
+      result.scrollIntoView({ block: "center" });
+    };
+    show();
+    addEventListener("load", () => {
+      show();
+      history.scrollRestoration = "auto";
+    });
   }
 
-  // Times in words.
-  const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
-  const ago = (date) => {
+  // Times in words. Two units tell 1 day from nearly 2.
+  const span = (seconds) => {
+    const units = [["day", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+    const at = Math.max(0, units.findIndex(([, length]) => seconds >= length));
+    const [[unit, length], [next, smaller] = []] = seconds >= 1 ? units.slice(at) : units.slice(3);
+    const [whole, rest] = [Math.floor(seconds / length), smaller && at < 2 ? Math.floor((seconds % length) / smaller) : 0];
+    return `${whole} ${unit}${unit === "day" && whole > 1 ? "s" : ""}${rest ? `, ${rest} ${next}` : ""}`;
+  };
+  const ago = (date, until) => {
     const seconds = (date - Date.now()) / 1000;
-    for (const [unit, length] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
-      if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
-    }
-    return relative.format(Math.trunc(seconds), "second");
+    if (until) return seconds > 0 ? `for another ${span(seconds)}` : `until ${span(-seconds)} ago`;
+    return seconds > 0 ? `in ${span(seconds)}` : `${span(-seconds)} ago`;
   };
   const times = (root) => {
     for (const time of root.querySelectorAll("time[datetime]")) {
       const date = new Date(time.dateTime);
       if (!time.title) time.title = `${time.textContent} (${date.toLocaleString()} here)`;
-      const text = ago(date);
+      const text = ago(date, "until" in time.dataset);
       if (time.textContent !== text) time.textContent = text;
     }
   };
@@ -185,11 +203,20 @@
     });
   }
 
-  // The question contains the values of the form.
-  const question = (button) => button.dataset.confirm.replace(/ ?\{(\w+)\}/g, (_, name) => {
-    const value = button.form.elements[name].value.trim();
-    return value && ` ${value}`;
-  });
+  // The question contains the values of the form, and as {#} how many executions are selected.
+  const question = (button, selected) => button.dataset.confirm.replace("{#}", selected === 1 ? "1 execution" : `${selected} executions`)
+    .replace(/ ?\{(\w+)\}/g, (_, name) => {
+      const field = button.form.elements[name];
+      const value = (field.selectedOptions?.[0]?.text ?? field.value).trim();
+      return value && ` ${value}`;
+    }).trim();
+  // Nothing is asked about a form that is going to be refused: the browser or the console says what is missing.
+  const agreed = (button) => {
+    if (button.form && !button.form.checkValidity()) return true;
+    const selected = button.form ? button.form.querySelectorAll("input[name=execution]:checked").length : 0;
+    if (button.dataset.confirm.includes("{#}") && !selected) return true;
+    return window.confirm(question(button, selected));
+  };
 
   document.addEventListener("click", (event) => {
     const line = event.target.closest("[data-line]");
@@ -207,7 +234,7 @@
       if (details) details.open = true;
     }
     const asks = event.target.closest("[data-confirm]");
-    if (asks && !window.confirm(question(asks))) event.preventDefault();
+    if (asks && !agreed(asks)) event.preventDefault();
   });
   document.addEventListener("change", (event) => {
     if (event.target.id !== "select-all") return;
