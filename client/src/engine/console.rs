@@ -6,7 +6,16 @@ use crate::{Page, Result, Row};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{FromRow, PgExecutor, query_as, query_scalar};
+use sqlx::{AssertSqlSafe, FromRow, PgExecutor, query_as, query_scalar};
+
+/// The first parts that have queued tasks, found one after the other in the index of the queue: its rows may be many.
+const QUEUED_PARTS: &str = "WITH RECURSIVE queued AS ( \
+    SELECT (SELECT t.part FROM workflow.workflow_task_execution AS t WHERE t.queue_at IS NOT NULL ORDER BY t.part LIMIT 1) AS part, \
+    1 AS number \
+    UNION ALL \
+    SELECT (SELECT t.part FROM workflow.workflow_task_execution AS t \
+    WHERE t.queue_at IS NOT NULL AND t.part OPERATOR(pg_catalog.>) q.part ORDER BY t.part LIMIT 1), q.number OPERATOR(pg_catalog.+) 1 \
+    FROM queued AS q WHERE q.part IS NOT NULL AND q.number OPERATOR(pg_catalog.<) 64) ";
 
 impl Engine {
     /// Names the person on whose behalf the current transaction controls executions. The name becomes part of the
@@ -125,30 +134,32 @@ impl Engine {
         .await?)
     }
 
-    /// Returns when tasks of each of these actions were last claimed, judging by the parts in which some are queued.
+    /// Returns when tasks of each of these actions were last claimed, judging by the parts in which some are queued, up to
+    /// 64.
     pub async fn last_claims<'e>(executor: impl PgExecutor<'e>, actions: &[String]) -> Result<Vec<LastClaim>> {
-        Ok(query_as(
-            "SELECT a.ref AS action_ref, pg_catalog.max(workflow.last_claim(p.part, a.ref)) AS claimed \
-             FROM pg_catalog.unnest($1::text[]) AS a (ref) CROSS JOIN LATERAL (SELECT DISTINCT t.part \
-             FROM workflow.workflow_task_execution AS t \
-             WHERE t.action_ref OPERATOR(pg_catalog.=) a.ref AND t.queue_at IS NOT NULL) AS p GROUP BY a.ref",
-        )
+        Ok(query_as(AssertSqlSafe(format!(
+            "{QUEUED_PARTS} SELECT a.ref AS action_ref, pg_catalog.max(workflow.last_claim(q.part, a.ref)) AS claimed \
+             FROM pg_catalog.unnest($1::text[]) AS a (ref) CROSS JOIN queued AS q \
+             CROSS JOIN LATERAL (SELECT FROM workflow.workflow_task_execution AS t WHERE t.part OPERATOR(pg_catalog.=) q.part \
+             AND t.action_ref OPERATOR(pg_catalog.=) a.ref AND t.queue_at IS NOT NULL LIMIT 1) AS t GROUP BY a.ref"
+        )))
         .bind(actions)
         .fetch_all(executor)
         .await?)
     }
 
-    /// Returns up to `max_rows` tasks of an action that are queued, first in line first.
+    /// Returns up to `max_rows` tasks of an action that are queued, in up to 64 parts, first in line first.
     pub async fn queued_tasks<'e>(
         executor: impl PgExecutor<'e>,
         action_ref: &str,
         max_rows: i32,
     ) -> Result<Vec<QueuedTask>> {
-        Ok(query_as(
-            "SELECT t.id AS task, t.workflow_execution AS execution, t.task_name, t.task_index, t.updated AS since \
-             FROM workflow.workflow_task_execution AS t \
-             WHERE t.action_ref OPERATOR(pg_catalog.=) $1 AND t.queue_at IS NOT NULL ORDER BY t.queue_at, t.id LIMIT $2",
-        )
+        Ok(query_as(AssertSqlSafe(format!(
+            "{QUEUED_PARTS} SELECT t.id AS task, t.workflow_execution AS execution, t.task_name, t.task_index, t.updated AS since \
+             FROM queued AS q CROSS JOIN LATERAL (SELECT t.* FROM workflow.workflow_task_execution AS t \
+             WHERE t.part OPERATOR(pg_catalog.=) q.part AND t.action_ref OPERATOR(pg_catalog.=) $1 AND t.queue_at IS NOT NULL \
+             ORDER BY t.queue_at, t.id LIMIT $2) AS t ORDER BY t.queue_at, t.id LIMIT $2"
+        )))
         .bind(action_ref)
         .bind(i64::from(max_rows))
         .fetch_all(executor)
