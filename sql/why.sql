@@ -141,7 +141,7 @@ BEGIN
     SELECT count(*) INTO before FROM (
       SELECT FROM workflow.workflow_execution o
       WHERE o.limit_key = run.limit_key AND (o.limit_place, o.id) < (run.limit_place, run.id) LIMIT 10000) AS first;
-    deadlock := workflow.find_deadlock(k.id);
+    deadlock := workflow.find_deadlock(k.id, now);
     RETURN QUERY SELECT format('%s: %s of %s running, %s ahead of it%s', what,
         (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running,
         CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END, workflow.say_deadlock(deadlock)),

@@ -29,40 +29,87 @@ COMMENT ON FUNCTION workflow.awaited_keys(bigint) IS
   'Returns the keys of limits for which an execution, or one that it has called, is waiting. Examines up to 100 executions, and 1000 tasks of each.';
 REVOKE ALL ON FUNCTION workflow.awaited_keys(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.find_deadlock(key bigint) RETURNS bigint
+CREATE FUNCTION workflow.has_deadline(execution bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (WITH RECURSIVE callers AS (
+      SELECT e.id, e.parent FROM workflow.execution AS e WHERE e.part = (has_deadline.execution >> 48)::int AND e.id = has_deadline.execution
+      UNION
+      SELECT e.id, e.parent FROM callers AS c
+      JOIN workflow.execution AS e ON e.part = (c.parent >> 48)::int AND e.id = c.parent),
+    family AS (
+      SELECT has_deadline.execution AS id
+      UNION
+      SELECT t.execution FROM family AS f
+      JOIN workflow.workflow_task_execution AS t ON t.part = (f.id >> 48)::int AND t.workflow_execution = f.id
+      WHERE t.calls AND t.execution IS NOT NULL AND NOT workflow.is_end(t.status))
+    SELECT EXISTS (
+        SELECT FROM (SELECT c.id FROM callers AS c UNION SELECT f.id FROM family AS f LIMIT 100) AS m
+        JOIN workflow.workflow_execution AS w ON w.part = (m.id >> 48)::int AND w.id = m.id
+        WHERE w.due_at < 'infinity')
+      OR EXISTS (
+        SELECT FROM (SELECT c.id FROM callers AS c UNION SELECT f.id FROM family AS f LIMIT 100) AS m
+        CROSS JOIN LATERAL (
+          SELECT t.due_at, t.calls FROM workflow.workflow_task_execution AS t
+          WHERE t.part = (m.id >> 48)::int AND t.workflow_execution = m.id LIMIT 1000) AS t
+        WHERE t.calls AND t.due_at < 'infinity'));
+END $$;
+COMMENT ON FUNCTION workflow.has_deadline(bigint) IS
+  'Whether a time limit will end an execution, one of its callers, or one that it has called.';
+REVOKE ALL ON FUNCTION workflow.has_deadline(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.find_deadlock(key bigint, now timestamptz) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  keys bigint[] := ARRAY[key];
+  closed bigint[] := '{}';
+  left_over bigint[];
+  holders bigint[];
+  awaited bigint[];
   holder bigint;
-  first bigint;
-  count int := 0;
+  -- Which holder of a slot of which key waits for which other key.
+  of_key bigint[] := '{}';
+  of_holder bigint[] := '{}';
+  waits_for bigint[] := '{}';
+  place int := 1;
 BEGIN
-  FOR holder IN
-    SELECT workflow.slot_execution(s.task) FROM workflow.limit_slot AS s
-    WHERE s.key = find_deadlock.key AND s.task IS NOT NULL ORDER BY s.number LIMIT 21
-  LOOP
-    count := count + 1;
-    IF count > 20 OR holder IS NULL THEN
-      RETURN NULL;  -- A task that a worker executes will end.
-    END IF;
-    IF NOT EXISTS (
-      WITH RECURSIVE awaited AS (
-        SELECT a.key FROM workflow.awaited_keys(holder) AS a(key)
-        UNION
-        SELECT n.key FROM awaited AS a
-        CROSS JOIN LATERAL (
-          SELECT s.task FROM workflow.limit_slot AS s WHERE s.key = a.key AND s.task IS NOT NULL LIMIT 20) AS s
-        CROSS JOIN LATERAL workflow.awaited_keys(workflow.slot_execution(s.task)) AS n(key))
-      SELECT FROM (SELECT a.key FROM awaited AS a LIMIT 100) AS a WHERE a.key = find_deadlock.key)
+  WHILE place <= least(cardinality(keys), 20) LOOP
+    holders := ARRAY(
+      SELECT workflow.slot_execution(s.task) FROM workflow.limit_slot AS s
+      WHERE s.key = keys[place] AND s.task IS NOT NULL ORDER BY s.number LIMIT 21);
+    -- Only a key whose slots are all taken, by executions, can be part of a deadlock: a task that a worker executes will end.
+    IF cardinality(holders) <= 20 AND array_position(holders, NULL) IS NULL AND EXISTS (
+      SELECT FROM workflow.limit_key AS k JOIN workflow.limit_rule AS r ON r.name = k.limit_name
+      WHERE k.id = keys[place] AND cardinality(holders) >= r.max_running AND NOT EXISTS (SELECT FROM workflow.limit_hold(k.limit_name, k.key, now)))
     THEN
-      RETURN NULL;
+      closed := closed || keys[place];
+      FOREACH holder IN ARRAY holders LOOP
+        awaited := CASE WHEN workflow.has_deadline(holder) THEN '{}' ELSE ARRAY(SELECT a FROM workflow.awaited_keys(holder) AS a) END;
+        of_key := of_key || keys[place] || array_fill(keys[place], ARRAY[cardinality(awaited)]);
+        of_holder := of_holder || holder || array_fill(holder, ARRAY[cardinality(awaited)]);
+        waits_for := waits_for || NULL::bigint || awaited;
+        keys := keys || ARRAY(SELECT a FROM unnest(awaited) AS a WHERE a <> ALL (keys));
+      END LOOP;
     END IF;
-    first := coalesce(first, holder);
+    place := place + 1;
   END LOOP;
-  RETURN first;
+  -- A key of which one holder waits for no such key will have a free slot.
+  LOOP
+    left_over := ARRAY(
+      SELECT c.key FROM unnest(closed) AS c(key)
+      WHERE NOT EXISTS (
+        SELECT FROM unnest(of_key, of_holder) AS h(key, holder)
+        WHERE h.key = c.key AND NOT EXISTS (
+          SELECT FROM unnest(of_key, of_holder, waits_for) AS w(key, holder, other)
+          WHERE w.key = h.key AND w.holder = h.holder AND w.other = ANY (closed))));
+    EXIT WHEN left_over = closed;
+    closed := left_over;
+  END LOOP;
+  RETURN CASE WHEN key = ANY (closed) THEN of_holder[array_position(of_key, key)] END;
 END $$;
-COMMENT ON FUNCTION workflow.find_deadlock(bigint) IS
-  'If all that have the slots of a key are waiting, directly or through others, for a slot of the same key, returns the first of these executions. Examines up to 20 slots of a key, and up to 100 keys.';
-REVOKE ALL ON FUNCTION workflow.find_deadlock(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.find_deadlock(bigint, timestamptz) IS
+  'If a key of a limit never gets a free slot again, because all that have its slots are waiting for keys of which the same is true, returns the first of these executions. Examines up to 20 keys with up to 20 slots each; a key with more slots is assumed to get one.';
+REVOKE ALL ON FUNCTION workflow.find_deadlock(bigint, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.say_deadlock(execution bigint) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE

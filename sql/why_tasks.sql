@@ -114,7 +114,7 @@ BEGIN
     SELECT count(*) INTO before FROM (
       SELECT FROM workflow.workflow_task_execution o
       WHERE o.limit_key = t.limit_key AND o.action_ref = t.action_ref AND (o.limit_place, o.id) < (t.limit_place, t.id) LIMIT 10000) AS first;
-    deadlock := workflow.find_deadlock(k.id);
+    deadlock := workflow.find_deadlock(k.id, now);
     RETURN QUERY SELECT format('is waiting for %s: ', what) || concat_ws(', ',
         CASE WHEN r.max_running IS NOT NULL THEN format('%s of %s running',
           (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running) END,
