@@ -277,8 +277,8 @@ async fn follow(
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        // Lines that have been read already take no turn, and would keep everything else waiting.
-        tokio::task::consume_budget().await;
+        // Lines that have been read already would keep everything else waiting, such as answers to heartbeats.
+        tokio::task::yield_now().await;
         let line = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
         if let Some(progress) = line.strip_prefix(PROGRESS) {
             match serde_json::from_str::<Value>(progress) {
