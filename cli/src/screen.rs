@@ -74,6 +74,20 @@ pub fn more(lines: usize) -> String {
     format!("… and {lines} more")
 }
 
+/// Shares lines among sections that want so many: each gets as many as the others, or as it wants.
+pub fn share(mut room: usize, wanted: &[usize]) -> Vec<usize> {
+    let mut shares = vec![0; wanted.len()];
+    while room > 0 && shares != wanted {
+        for (share, wanted) in shares.iter_mut().zip(wanted) {
+            if *share < *wanted && room > 0 {
+                *share += 1;
+                room -= 1;
+            }
+        }
+    }
+    shares
+}
+
 /// Gives the terminal back until the shell continues the program.
 fn suspend() {
     output::print(LEAVE);
@@ -85,5 +99,17 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // The terminal may be gone; then there is nothing to restore.
         output::try_write(LEAVE.as_bytes()).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn lines_are_shared() {
+        assert_eq!(share(10, &[1, 20, 4]), [1, 5, 4]);
+        assert_eq!(share(10, &[1, 2]), [1, 2]);
+        assert_eq!(share(1, &[3, 3]), [1, 0]);
     }
 }

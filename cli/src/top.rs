@@ -3,7 +3,7 @@
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, count, styled};
-use crate::screen::{Screen, more};
+use crate::screen::{Screen, more, share};
 use crate::table::{self, Cell, ago, cell, optional, table};
 use crate::work::interval;
 use chrono::{DateTime, Utc};
@@ -177,20 +177,6 @@ impl Section {
     }
 }
 
-/// Shares lines among sections that want so many: each gets as many as the others, or as it wants.
-fn share(mut room: usize, wanted: &[usize]) -> Vec<usize> {
-    let mut shares = vec![0; wanted.len()];
-    while room > 0 && shares != wanted {
-        for (share, wanted) in shares.iter_mut().zip(wanted) {
-            if *share < *wanted && room > 0 {
-                *share += 1;
-                room -= 1;
-            }
-        }
-    }
-    shares
-}
-
 impl Overview {
     /// Returns what is shown, in so many lines if they are limited.
     fn text(&self, room: Option<usize>) -> String {
@@ -273,13 +259,6 @@ fn failure_row(row: &ExecutionSummary) -> Vec<Cell> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_are_shared() {
-        assert_eq!(share(10, &[1, 20, 4]), [1, 5, 4]);
-        assert_eq!(share(10, &[1, 2]), [1, 2]);
-        assert_eq!(share(1, &[3, 3]), [1, 0]);
-    }
 
     #[test]
     fn what_does_not_fit_is_counted() {

@@ -5,7 +5,7 @@ use crate::ending::{Ending, Failure};
 use crate::inspect::{self, Layer, event_cells};
 use crate::output::{self, Style, styled, visible};
 use crate::picture;
-use crate::screen::Screen;
+use crate::screen::{Screen, more, share};
 use crate::table;
 use crate::work::interval;
 use pg_workflow_client::model::ExecutionStatus;
@@ -78,33 +78,51 @@ async fn draw(session: &mut PgConnection, arguments: &Arguments) -> Result<Optio
     }
 }
 
-/// Returns what is shown, with as many layers of the graph as there is room for.
+/// Returns what is shown. While the execution runs, its parts share the screen.
 async fn frame(session: &mut PgConnection, execution: i64) -> Result<(String, WorkflowStatus), Failure> {
     let status = Engine::status(&mut *session, execution).await?;
     let graph = Engine::execution_graph(&mut *session, execution, GraphFormat::Dot).await?;
-    let mut text = inspect::headline(&status);
+    let mut reasons = Vec::new();
     if !status.ended {
         for reason in Engine::why(&mut *session, execution, SHOWN).await? {
-            text += &indented(2, Style::Plain, &reason.to_string());
-            text += &reason.hint.map(|hint| indented(4, Style::Dim, &hint)).unwrap_or_default();
+            let hint = reason.hint.as_ref().map(|hint| indented(4, Style::Dim, hint)).unwrap_or_default();
+            reasons.push(indented(2, Style::Plain, &reason.to_string()) + &hint);
         }
     }
     let tasks = Engine::list_tasks(&mut *session, execution, Page::of(10_000)).await?;
-    let moving = tasks.iter().filter(|task| task.completed_at.is_none() && task.progress.is_some());
-    for task in moving.take(SHOWN as usize) {
-        let progress = task.progress.as_ref().map(progress).unwrap_or_default();
-        text += &format!("  {} {progress}\n", visible(&task.title()));
-    }
+    let moving = tasks.iter().filter(|task| task.completed_at.is_none());
+    let bars = moving.filter_map(|task| Some(format!("  {} {}\n", visible(&task.title()), progress(task.progress.as_ref()?))));
+    let bars: Vec<String> = bars.take(SHOWN as usize).collect();
+    let layers = inspect::graph_layers(&picture::of_dot(&graph));
+    let heights = [height(&reasons), height(&bars), layers.iter().map(Layer::height).sum()];
+    // The first line and the one above the graph are always there.
+    let shares = if status.ended { heights.to_vec() } else { share(Screen::room().saturating_sub(2), &heights) };
+    let mut text = inspect::headline(&status) + &first(&reasons, shares[0]) + &first(&bars, shares[1]);
     if let Some(output) = &status.output {
         text += &indented(2, Style::Plain, &format!("output {output}"));
     }
     if let Some(message) = &status.error_message {
         text += &indented(2, Style::Red, message);
     }
-    let layers = inspect::graph_layers(&picture::of_dot(&graph));
-    let left = if status.ended { usize::MAX } else { Screen::room().saturating_sub(text.lines().count() + 1) };
-    text += &format!("\n{}", around(&layers, left));
+    text += &format!("\n{}", around(&layers, shares[2]));
     Ok((text, status))
+}
+
+fn height(blocks: &[String]) -> usize {
+    blocks.iter().map(|block| block.lines().count()).sum()
+}
+
+/// Returns the first blocks that fit into this many lines.
+fn first(blocks: &[String], room: usize) -> String {
+    if height(blocks) <= room {
+        return blocks.concat();
+    }
+    let fit = (0..blocks.len()).take_while(|count| height(&blocks[..count + 1]) < room).count();
+    blocks[..fit].concat() + &dim(&more(blocks.len() - fit))
+}
+
+fn dim(text: &str) -> String {
+    format!("  {}\n", styled(Style::Dim, text))
 }
 
 /// Returns text in lines of the terminal, the first of which is indented by this much.
@@ -117,7 +135,7 @@ fn indented(indent: usize, style: Style, text: &str) -> String {
 
 /// Returns the layers of a graph around the first that runs, as many as fit into this many lines.
 fn around(layers: &[Layer], room: usize) -> String {
-    let height = |layers: &[Layer]| layers.iter().map(|layer| layer.text.lines().count()).sum::<usize>();
+    let height = |layers: &[Layer]| layers.iter().map(Layer::height).sum::<usize>();
     let show = |layers: &[Layer]| layers.iter().map(|layer| layer.text.as_str()).collect::<String>();
     if height(layers) <= room {
         return show(layers);
@@ -139,9 +157,9 @@ fn around(layers: &[Layer], room: usize) -> String {
             break;
         }
     }
-    let missing = |count: usize, what: &str| match count {
+    let missing = |count: usize, place: &str| match count {
         0 => String::new(),
-        count => format!("  {}\n", styled(Style::Dim, &format!("… and {count} more {what}"))),
+        count => dim(&format!("{} {place}", more(count))),
     };
     format!("{}{}{}", missing(from, "above"), show(&layers[from..to]), missing(layers.len() - to, "below"))
 }
@@ -201,6 +219,8 @@ mod tests {
         let layers: Vec<Layer> =
             (0..20).map(|number| Layer { text: format!("  {number}\n"), runs: number == 10 }).collect();
         assert_eq!(around(&layers, 20).lines().count(), 20);
+        let blocks = ["1\n2\n".to_owned(), "3\n".to_owned(), "4\n".to_owned()];
+        assert_eq!((first(&blocks, 4), first(&blocks, 3)), ("1\n2\n3\n4\n".to_owned(), "1\n2\n  … and 2 more\n".to_owned()));
         let shown = around(&layers, 7);
         assert_eq!(shown, "  … and 8 more above\n  8\n  9\n  10\n  11\n  12\n  … and 7 more below\n");
     }

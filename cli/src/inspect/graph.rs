@@ -104,6 +104,13 @@ pub struct Layer {
     pub runs: bool,
 }
 
+impl Layer {
+    /// Returns how many lines it has.
+    pub fn height(&self) -> usize {
+        self.text.lines().count()
+    }
+}
+
 /// Returns the layers of a graph, as wide as the terminal.
 pub fn layers(graph: &picture::Graph) -> Vec<Layer> {
     let columns = table::columns().unwrap_or(usize::MAX);
