@@ -4,7 +4,7 @@ use crate::ending::Failure;
 use crate::output;
 use crate::stop::Stop;
 use crate::table::{self, cut};
-use rustix::process::{getpid, kill_process};
+use rustix::process::{Pid, getpgid, getpgrp, getpid, getppid, getsid, kill_process};
 use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -90,9 +90,34 @@ pub fn share(mut room: usize, wanted: &[usize]) -> Vec<usize> {
 
 /// Gives the terminal back until the shell continues the program.
 fn suspend() {
+    if !may_be_continued() {
+        return;
+    }
     output::print(LEAVE);
     let _ = kill_process(getpid(), rustix::process::Signal::STOP);
     output::print(ENTER);
+}
+
+/// Whether a shell of this session looks after the program's process group. Without one, as under `ssh -t`, nobody could
+/// continue the program, and ^Z has no effect on other programs either.
+fn may_be_continued() -> bool {
+    let (Ok(session), group) = (getsid(None), getpgrp()) else { return false };
+    let mut parent = getppid();
+    while let Some(process) = parent
+        && getsid(Some(process)) == Ok(session)
+    {
+        if getpgid(Some(process)) != Ok(group) {
+            return true;
+        }
+        parent = parent_of(process);
+    }
+    false
+}
+
+fn parent_of(process: Pid) -> Option<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    Pid::from_raw(parent.trim().parse().ok()?)
 }
 
 impl Drop for Screen {

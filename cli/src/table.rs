@@ -87,7 +87,8 @@ pub fn table(head: &[&str], rows: &[Vec<Cell>]) -> String {
 
 /// Makes columns narrower until they fit, if they can.
 fn fit(widths: &mut [usize], room: usize) {
-    let over = |widths: &[usize]| (widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)).saturating_sub(room);
+    let over =
+        |widths: &[usize]| (widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)).saturating_sub(room);
     if let (excess, Some(last)) = (over(widths), widths.last_mut()) {
         *last -= excess.min(last.saturating_sub(NARROW));
     }

@@ -188,6 +188,12 @@ impl Overview {
             count(self.workers.len(), "worker")
         );
         let sections: Vec<Section> = self.sections().into_iter().filter(|section| !section.rows.is_empty()).collect();
+        // A title, a head and a row are the least that says anything.
+        let least = |sections: usize| 1 + 3 * sections;
+        let whole = room.is_none_or(|room| least(sections.len()) <= room);
+        let most = room.map_or(0, |room| room.saturating_sub(2) / 3);
+        let (sections, left_out) = sections.split_at(if whole { sections.len() } else { most.min(sections.len()) });
+        let room = room.map(|room| room.saturating_sub(usize::from(!whole)));
         let wanted: Vec<usize> = sections.iter().map(|section| section.rows.len()).collect();
         // Each section has an empty line, if there is room, a title and a head.
         let left = |heads: usize| room.map(|room| room.saturating_sub(1 + heads * sections.len()));
@@ -198,7 +204,11 @@ impl Overview {
         };
         let between = if is_dense { "" } else { "\n" };
         let sections = sections.iter().zip(shares).map(|(section, share)| format!("{between}{}", section.text(share)));
-        format!("{}\n{}", styled(Style::Bold, &head), sections.collect::<String>())
+        let rest = match left_out.len() {
+            0 => String::new(),
+            number => format!("{}\n", styled(Style::Dim, &format!("… and {}", count(number, "more section")))),
+        };
+        format!("{}\n{}{rest}", styled(Style::Bold, &head), sections.collect::<String>())
     }
 
     fn sections(&self) -> Vec<Section> {
@@ -259,6 +269,20 @@ fn failure_row(row: &ExecutionSummary) -> Vec<Cell> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sections_without_room_are_left_out() {
+        let queue = |number| QueueSummary { action_ref: format!("shop.a{number}"), ready: 1, oldest: Utc::now() };
+        let failures = Vec::new();
+        let (workers, actions, overdue, limits, holds) = Default::default();
+        let queues = (0..9).map(queue).collect();
+        let overview = Overview { time: Utc::now(), queues, workers, actions, overdue, limits, holds, failures };
+        for room in [3, 4, 5, 6, 12, 13, 40] {
+            assert!(overview.text(Some(room)).lines().count() <= room, "{room}");
+        }
+        assert!(overview.text(Some(8)).ends_with("… and 6 more\n"), "{}", overview.text(Some(8)));
+        assert!(overview.text(Some(3)).ends_with("… and 1 more section\n"), "{}", overview.text(Some(3)));
+    }
 
     #[test]
     fn what_does_not_fit_is_counted() {

@@ -91,7 +91,8 @@ async fn frame(session: &mut PgConnection, execution: i64) -> Result<(String, Wo
     }
     let tasks = Engine::list_tasks(&mut *session, execution, Page::of(10_000)).await?;
     let moving = tasks.iter().filter(|task| task.completed_at.is_none());
-    let bars = moving.filter_map(|task| Some(format!("  {} {}\n", visible(&task.title()), progress(task.progress.as_ref()?))));
+    let bars =
+        moving.filter_map(|task| Some(format!("  {} {}\n", visible(&task.title()), progress(task.progress.as_ref()?))));
     let bars: Vec<String> = bars.take(SHOWN as usize).collect();
     let layers = inspect::graph_layers(&picture::of_dot(&graph));
     let heights = [height(&reasons), height(&bars), layers.iter().map(Layer::height).sum()];
@@ -220,7 +221,10 @@ mod tests {
             (0..20).map(|number| Layer { text: format!("  {number}\n"), runs: number == 10 }).collect();
         assert_eq!(around(&layers, 20).lines().count(), 20);
         let blocks = ["1\n2\n".to_owned(), "3\n".to_owned(), "4\n".to_owned()];
-        assert_eq!((first(&blocks, 4), first(&blocks, 3)), ("1\n2\n3\n4\n".to_owned(), "1\n2\n  … and 2 more\n".to_owned()));
+        assert_eq!(
+            (first(&blocks, 4), first(&blocks, 3)),
+            ("1\n2\n3\n4\n".to_owned(), "1\n2\n  … and 2 more\n".to_owned())
+        );
         let shown = around(&layers, 7);
         assert_eq!(shown, "  … and 8 more above\n  8\n  9\n  10\n  11\n  12\n  … and 7 more below\n");
     }

@@ -92,7 +92,9 @@ pub async fn examine(session: &mut PgConnection, deep: bool) -> Result<Vec<Check
             let message = format!(
                 "the extension has version {installed}, but the server has only files of the older version {available}"
             );
-            let hint = format!("Install the files of version {installed} on the server: see \"Installing\" in docs/operations.md.");
+            let hint = format!(
+                "Install the files of version {installed} on the server: see \"Installing\" in docs/operations.md."
+            );
             checks.push(bad(message, hint));
         }
         (Some(installed), Some(available)) if installed != available => {

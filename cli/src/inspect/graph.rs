@@ -124,7 +124,8 @@ pub fn layers(graph: &picture::Graph) -> Vec<Layer> {
             })
             .collect();
         let text = table::folded(names.iter().map(String::as_str), "   ", columns.saturating_sub(2), 2);
-        let lines: Vec<String> = text.lines().map(|line| format!("  {}\n", table::cut(line, columns.saturating_sub(2)))).collect();
+        let lines: Vec<String> =
+            text.lines().map(|line| format!("  {}\n", table::cut(line, columns.saturating_sub(2)))).collect();
         Layer { text: lines.concat(), runs: here().any(|node| node.paint == Paint::Running) }
     };
     (0..of.iter().max().map_or(0, |last| last + 1)).map(layer).collect()

@@ -224,7 +224,9 @@ pub async fn call(name: &str, session: &mut PgConnection, arguments: &Value) -> 
             "actions": Engine::action_summary(&mut *session).await?,
             "overdue": Engine::overdue_summary(&mut *session).await?,
         })),
-        "validate_definition" => value(Engine::validate(&mut *session, &required::<String>(arguments, "source")?).await?),
+        "validate_definition" => {
+            value(Engine::validate(&mut *session, &required::<String>(arguments, "source")?).await?)
+        }
         "test_definition" => {
             let source: String = required(arguments, "source")?;
             value(Engine::test(&mut *session, &source, &required(arguments, "script")?).await?)

@@ -133,7 +133,13 @@ mod tests {
         let beat = told("heartbeat failed", Some("no connection"), "");
         assert_eq!(beat.subject(), told("tick failed", Some("no connection"), "").subject());
         assert_eq!(beat.text(), "heartbeat failed: no connection");
-        assert_ne!(told("the lease is lost", None, " task 1").subject(), told("the lease is lost", None, " task 2").subject());
-        assert_eq!(told("the report is refused", Some("gone"), " task 1").text(), "the report is refused (task 1): gone");
+        assert_ne!(
+            told("the lease is lost", None, " task 1").subject(),
+            told("the lease is lost", None, " task 2").subject()
+        );
+        assert_eq!(
+            told("the report is refused", Some("gone"), " task 1").text(),
+            "the report is refused (task 1): gone"
+        );
     }
 }

@@ -114,7 +114,8 @@ async fn an_assistant_learns_at_once_why_there_is_no_connection_and_may_try_agai
         command.env("PGUSER", &role).env("PGCONNECT_TIMEOUT", "3600");
         let client = ().serve(TokioChildProcess::new(command).unwrap()).await.unwrap();
         let called = call(&client, "overview", json!({}));
-        let told = tokio::time::timeout(std::time::Duration::from_secs(60), called).await.expect("it answers").unwrap_err();
+        let told =
+            tokio::time::timeout(std::time::Duration::from_secs(60), called).await.expect("it answers").unwrap_err();
         assert!(told.contains("too many connections for role"), "{told}");
         db.run(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await;
         let told = call(&client, "overview", json!({})).await.unwrap_err();

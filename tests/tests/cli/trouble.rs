@@ -178,7 +178,10 @@ async fn a_database_that_lets_nobody_in_says_why_at_once() {
         for arguments in [&["list"][..], &["work", "--action", "shop.it=cat"]] {
             let (status, told) = quick(arguments).await;
             assert_eq!(status, Some(3), "{told}");
-            assert!(told.contains("too many connections for role") && told.contains("hint: Close connections"), "{told}");
+            assert!(
+                told.contains("too many connections for role") && told.contains("hint: Close connections"),
+                "{told}"
+            );
         }
         db.run(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await;
         db.run(&format!("REVOKE CONNECT ON DATABASE \"{}\" FROM PUBLIC", db.name)).await;

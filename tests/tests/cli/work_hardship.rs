@@ -17,7 +17,10 @@ async fn nothing_waits_for_whoever_reads_standard_error() {
         // It says more than the pipe holds and the program keeps, and takes three leases.
         let script = program.script(
             "it.sh",
-            &format!("echo run >> {}; yes noise | head -n 50000 >&2; sleep 3; echo $PG_WORKFLOW_ATTEMPT", runs.display()),
+            &format!(
+                "echo run >> {}; yes noise | head -n 50000 >&2; sleep 3; echo $PG_WORKFLOW_ATTEMPT",
+                runs.display()
+            ),
         );
         let mut child = worker(&program, &script, &["--lease", "1s"]);
         let execution = start(db, 1).await;
@@ -75,7 +78,9 @@ fn slow_to_end(program: &Program<'_>) -> String {
     let folder = program.folder.display();
     let slow = program.script(
         "slow.sh",
-        &format!("trap 'sleep 0.5; touch {folder}/cleaned; exit' TERM; touch {folder}/begun; while :; do sleep 0.05; done"),
+        &format!(
+            "trap 'sleep 0.5; touch {folder}/cleaned; exit' TERM; touch {folder}/begun; while :; do sleep 0.05; done"
+        ),
     );
     program.script("it.sh", &format!("{slow}\necho 1"))
 }
