@@ -54,11 +54,8 @@ impl Failure {
     /// Returns a failure to connect. Whatever the reason, the database can't be used.
     pub fn of_connecting(error: sqlx::Error, database: &str, role: &str) -> Failure {
         let sqlstate = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
-        if let sqlx::Error::Protocol(cause) = &error
-            && !is_end(&error)
-            && !cause.contains("authentication method")
-        {
-            return Failure::unreachable(format!("this is not a PostgreSQL server: {cause}"))
+        if is_not_postgres(&error) {
+            return Failure::unreachable(format!("this is not a PostgreSQL server: {error}"))
                 .hint("PGHOST, PGPORT and DATABASE_URL say where the server is.");
         }
         let failure = Failure::from(error);
@@ -150,6 +147,16 @@ pub fn is_missing(sqlstate: &str, message: &str) -> bool {
         "42883" | "42P01" | "42703" => true,
         // Schemas and types; roles that arguments name have the same code.
         "3F000" | "42704" => message.contains("\"workflow"),
+        _ => false,
+    }
+}
+
+/// Whether what answers does not speak PostgreSQL's protocol.
+fn is_not_postgres(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Protocol(cause) => !is_end(error) && !cause.contains("authentication method"),
+        // An answer that begins with an S, as that of SSH does, announces TLS.
+        sqlx::Error::Io(cause) => cause.to_string().contains("received corrupt message"),
         _ => false,
     }
 }

@@ -254,7 +254,7 @@ fn what_can_not_be_read_in_a_directory_is_not_passed_over() {
 #[test]
 fn what_can_not_be_read_is_named_and_the_rest_is_checked() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("unreadable");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("closed_to_all");
     let closed = folder.join("closed");
     let mode = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode));
     let _ = mode(0o755);

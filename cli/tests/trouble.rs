@@ -90,9 +90,12 @@ fn answered(answers: &'static [&'static [u8]]) -> (Option<i32>, String) {
 
 #[test]
 fn something_else_than_a_server_is_called_that() {
-    let (status, told) = answered(&[b"HTTP/1.1 400 Bad Request\r\n\r\n"]);
-    assert_eq!(status, Some(3), "{told}");
-    assert!(told.contains(": this is not a PostgreSQL server: ") && told.contains("  hint: PGHOST"), "{told}");
+    const OTHERS: [&[&[u8]]; 2] = [&[b"HTTP/1.1 400 Bad Request\r\n\r\n"], &[b"SSH-2.0-OpenSSH_9.2p1\r\n"]];
+    for other in OTHERS {
+        let (status, told) = answered(other);
+        assert_eq!(status, Some(3), "{told}");
+        assert!(told.contains(": this is not a PostgreSQL server: ") && told.contains("  hint: PGHOST"), "{told}");
+    }
 }
 
 #[test]
