@@ -18,11 +18,11 @@ async fn nothing_waits_for_whoever_reads_standard_error() {
         let script = program.script(
             "it.sh",
             &format!(
-                "echo run >> {}; yes noise | head -n 50000 >&2; sleep 3; echo $PG_WORKFLOW_ATTEMPT",
+                "echo run >> {}; yes noise | head -n 50000 >&2; sleep 15; echo $PG_WORKFLOW_ATTEMPT",
                 runs.display()
             ),
         );
-        let mut child = worker(&program, &script, &["--lease", "1s"]);
+        let mut child = worker(&program, &script, &["--lease", "5s"]);
         let execution = start(db, 1).await;
         assert_eq!(ended(db, execution).await.output, Some(json!({"r": 1})));
         assert_eq!(std::fs::read_to_string(&runs).unwrap(), "run\n");
@@ -60,9 +60,10 @@ async fn commands_that_speak_without_end_do_not_cost_their_leases() {
     with_database(async |db| {
         let program = Program::new(db, "work_noise");
         define(&program, "").await;
-        let script = program.script("it.sh", "yes noise >&2 & yes more noise >&2 & sleep 3; echo $PG_WORKFLOW_ATTEMPT");
+        let script =
+            program.script("it.sh", "yes noise >&2 & yes more noise >&2 & sleep 15; echo $PG_WORKFLOW_ATTEMPT");
         let action = format!("shop.it={script}");
-        let mut command = program.command(&["work", "--action", &action, "--lease", "1s"]);
+        let mut command = program.command(&["work", "--action", &action, "--lease", "5s"]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let executions = [start(db, 1).await, start(db, 2).await];
         for execution in executions {
