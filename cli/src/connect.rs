@@ -1,9 +1,12 @@
 //! Connects to a database, as PostgreSQL's own programs do: by URL, service file, or PG* environment.
 
+mod passfile;
+mod service;
+
 use crate::ending::Failure;
+use chrono::Local;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, PgConnection};
-use std::path::PathBuf;
+use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,15 +41,18 @@ impl Connection {
     /// Returns how to connect.
     pub fn options(&self) -> Result<PgConnectOptions, Failure> {
         check_variables()?;
-        let options = match (&self.url, &self.service) {
-            (Some(url), _) => parse(url)?,
-            (None, Some(service)) => parse(&service::url(service)?)?,
+        let url = match (&self.url, &self.service) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(service)) => Some(service::url(service)?),
             (None, None) => match (variable("DATABASE_URL"), variable("PGSERVICE")) {
-                (Some(url), _) => parse(&url)?,
-                (None, Some(service)) => parse(&service::url(&service)?)?,
-                (None, None) => PgConnectOptions::new(),
+                (None, Some(service)) => Some(service::url(&service)?),
+                (url, _) => url,
             },
         };
+        if std::env::var_os("PGPASSWORD").is_none() && !url.as_deref().is_some_and(has_password) {
+            passfile::check()?;
+        }
+        let options = url.map_or_else(|| Ok(PgConnectOptions::new()), |url| parse(&url))?;
         let named = options.get_application_name().is_some();
         let options = if named { options } else { options.application_name("pg-workflow") };
         // The server's notices are printed with the results, and are not logged again.
@@ -55,25 +61,52 @@ impl Connection {
 
     /// Connects.
     pub async fn open(&self) -> Result<PgConnection, Failure> {
-        let options = self.options()?;
-        let connected = tokio::time::timeout(patience(), options.connect());
-        let connected = connected.await.map_err(|_| sqlx::Error::PoolTimedOut).and_then(|connected| connected);
-        connected.map_err(|error| Failure::from(error).about(place(&options)))
+        connect(&self.options()?).await
     }
 
-    /// Opens a pool of up to this many connections.
-    pub async fn pool(&self, connections: u32) -> Result<PgPool, Failure> {
-        let options = self.options()?;
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience());
-        match pool.connect_with(options.clone()).await {
-            Ok(pool) => Ok(pool),
-            Err(error) => {
-                let failure = Failure::from(error).about(place(&options));
-                // The pool tries again for a while, and then does not say why it did not succeed.
-                Err(self.open().await.err().unwrap_or(failure))
-            }
+    /// Connects for a person: the server's texts contain times in the local time zone, like the program's own.
+    pub async fn open_local(&self) -> Result<PgConnection, Failure> {
+        let mut session = self.open().await?;
+        let offset = Local::now().format("%:z").to_string();
+        if offset != "+00:00" {
+            session.execute(sqlx::AssertSqlSafe(format!("SET TIME ZONE INTERVAL '{offset}' HOUR TO MINUTE"))).await?;
         }
+        Ok(session)
     }
+
+    /// Connects, and returns a pool of up to this many further connections, which are made when they are needed. A pool
+    /// tries again for a while, and then does not say why it did not succeed.
+    pub async fn pool(&self, connections: u32) -> Result<(PgConnection, PgPool), Failure> {
+        let options = self.options()?;
+        let session = connect(&options).await?;
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience());
+        Ok((session, pool.connect_lazy_with(options)))
+    }
+}
+
+/// Connects, and waits until the server answers: something else may accept connections, and then say nothing.
+pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
+    let connected = async {
+        let mut session = options.connect().await?;
+        session.ping().await?;
+        Ok::<_, sqlx::Error>(session)
+    };
+    let failure = match tokio::time::timeout(patience(), connected).await {
+        Ok(Ok(session)) => return Ok(session),
+        Ok(Err(error)) => {
+            let database = options.get_database().unwrap_or(options.get_username());
+            Failure::of_connecting(error, database, options.get_username())
+        }
+        Err(_) => sqlx::Error::PoolTimedOut.into(),
+    };
+    Err(failure.about(place(options)))
+}
+
+/// Whether a URL contains a password, so that none is looked for elsewhere.
+fn has_password(url: &str) -> bool {
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let user = place.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':')) || query.split('&').any(|part| part.starts_with("password="))
 }
 
 /// Returns a variable of the environment. An empty one counts as not set.
@@ -152,85 +185,4 @@ pub fn patience() -> Duration {
 pub fn wait_for<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::unusable)?;
     Ok(runtime.block_on(future))
-}
-
-mod service {
-    //! Service files.
-
-    use super::*;
-
-    /// Returns a service as a URL.
-    pub fn url(name: &str) -> Result<String, Failure> {
-        for path in files() {
-            let Ok(text) = std::fs::read_to_string(&path) else { continue };
-            if let Some(settings) = find(&text, name) {
-                return Ok(compose(&settings));
-            }
-        }
-        let looked: Vec<String> = files().iter().map(|path| path.display().to_string()).collect();
-        Err(Failure::unusable(format!("there is no service {name}"))
-            .hint(format!("Add a section [{name}] to {}.", looked.join(" or "))))
-    }
-
-    /// Returns the files that may name services, the user's own first.
-    fn files() -> Vec<PathBuf> {
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let own = variable("PGSERVICEFILE").or_else(|| variable("HOME").map(|home| home.join(".pg_service.conf")));
-        let shared = variable("PGSYSCONFDIR").unwrap_or_else(|| "/etc/postgresql-common".into());
-        own.into_iter().chain([shared.join("pg_service.conf")]).collect()
-    }
-
-    /// Returns the settings of a section.
-    pub fn find(text: &str, name: &str) -> Option<Vec<(String, String)>> {
-        let mut lines = text.lines().map(str::trim);
-        lines.find(|line| line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) == Some(name))?;
-        let section = lines.take_while(|line| !line.starts_with('['));
-        let settings = section.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
-        Some(settings.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect())
-    }
-
-    /// Returns settings as a URL. Those that only libpq knows are left out.
-    pub fn compose(settings: &[(String, String)]) -> String {
-        const KNOWN: [&str; 12] = [
-            "host",
-            "hostaddr",
-            "port",
-            "dbname",
-            "user",
-            "password",
-            "sslmode",
-            "sslrootcert",
-            "sslcert",
-            "sslkey",
-            "application_name",
-            "options",
-        ];
-        let known = settings.iter().filter(|(key, _)| KNOWN.contains(&key.as_str()));
-        let parts: Vec<String> = known.map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-        format!("postgres:///?{}", parts.join("&"))
-    }
-
-    fn encoded(value: &str) -> String {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        value
-            .bytes()
-            .map(|byte| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") })
-            .collect()
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_service_is_found_and_becomes_a_url() {
-            let text = "[other]\nhost=a\n\n[shop]\n# comment\nhost=/run/db\nport = 5433\nuser=me\npassword=a b&c\nkeepalives=1\n[next]\nport=1\n";
-            let url = compose(&find(text, "shop").unwrap());
-            assert_eq!(url, "postgres:///?host=%2Frun%2Fdb&port=5433&user=me&password=a%20b%26c");
-            let options = PgConnectOptions::from_str(&url).unwrap();
-            assert_eq!((options.get_port(), options.get_username()), (5433, "me"));
-            assert_eq!(options.get_socket(), Some(&PathBuf::from("/run/db")));
-            assert_eq!(find(text, "none"), None);
-        }
-    }
 }

@@ -11,7 +11,7 @@ use sqlx::{Connection as _, Executor};
 
 /// Report what is wrong with a database, and how to fix it
 ///
-/// Exit status: 0 if nothing is wrong, 1 if something is, 3 if the database can't be used.
+/// Exit status: 0 if nothing is wrong, 1 if something is, such as a missing extension, 3 if it can't connect.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Also look for broken invariants, which reads all data
@@ -83,6 +83,9 @@ pub fn install(arguments: Install) -> crate::Ended {
             None => {
                 transaction.execute("CREATE EXTENSION pg_workflow").await?;
                 format!("installed the extension, version {available}")
+            }
+            Some(installed) if look::is_newer(installed, available) => {
+                format!("the extension is already installed, version {installed}; the server's files are older")
             }
             Some(installed) if installed != available => {
                 transaction.execute("ALTER EXTENSION pg_workflow UPDATE").await?;

@@ -51,6 +51,22 @@ impl Failure {
         Failure { ending: Ending::Bad, ..Failure::unusable(message) }
     }
 
+    /// Returns a failure to connect. Whatever the reason, the database can't be used.
+    pub fn of_connecting(error: sqlx::Error, database: &str, role: &str) -> Failure {
+        let sqlstate = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+        if is_not_postgres(&error) {
+            return Failure::unreachable(format!("this is not a PostgreSQL server: {error}"))
+                .hint("PGHOST, PGPORT and DATABASE_URL say where the server is.");
+        }
+        let failure = Failure::from(error);
+        let failure = match sqlstate.as_str() {
+            "42501" => failure.hint(format!("Run GRANT CONNECT ON DATABASE {} TO {}.", quoted(database), quoted(role))),
+            _ => failure,
+        };
+        let ending = failure.ending.max(if sqlstate.is_empty() { Ending::Good } else { Ending::Unreachable });
+        Failure { ending, ..failure }
+    }
+
     /// Adds how to fix it.
     pub fn hint(self, hint: impl Display) -> Failure {
         Failure { hint: Some(hint.to_string()), ..self }
@@ -96,6 +112,12 @@ impl From<Error> for Failure {
     }
 }
 
+/// Returns a name as SQL has it.
+fn quoted(name: &str) -> String {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
 /// What to do about an error that PostgreSQL itself raises.
 fn remedy(sqlstate: &str) -> Option<&'static str> {
     match sqlstate {
@@ -106,6 +128,10 @@ fn remedy(sqlstate: &str) -> Option<&'static str> {
         "25006" => {
             Some("This server is a standby, or this role's transactions are read-only. Connect to the primary server.")
         }
+        "53300" => Some(
+            "Close connections, put a pooler in front of the server, or raise its max_connections or the limit of the \
+             role or database.",
+        ),
         "3D000" => Some("Name the database with PGDATABASE or in the URL."),
         _ => None,
     }
@@ -121,6 +147,16 @@ pub fn is_missing(sqlstate: &str, message: &str) -> bool {
         "42883" | "42P01" | "42703" => true,
         // Schemas and types; roles that arguments name have the same code.
         "3F000" | "42704" => message.contains("\"workflow"),
+        _ => false,
+    }
+}
+
+/// Whether what answers does not speak PostgreSQL's protocol.
+fn is_not_postgres(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Protocol(cause) => !is_end(error) && !cause.contains("authentication method"),
+        // An answer that begins with an S, as that of SSH does, announces TLS.
+        sqlx::Error::Io(cause) => cause.to_string().contains("received corrupt message"),
         _ => false,
     }
 }

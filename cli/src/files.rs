@@ -69,7 +69,7 @@ pub fn collect(named: &[PathBuf], wanted: &[Kind]) -> Result<Vec<PathBuf>, Failu
         let before = files.len();
         let is_folder = path.is_dir() || is_page(path);
         if is_folder {
-            walk(path, wanted, &mut files).map_err(|error| Failure::unusable(error).about(path.display()))?;
+            walk(path, wanted, &mut files);
         } else {
             files.push(path.clone());
         }
@@ -94,16 +94,13 @@ pub fn definitions_of(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn walk(folder: &Path, wanted: &[Kind], files: &mut Vec<PathBuf>) -> io::Result<()> {
-    let mut entries: Vec<PathBuf> = match is_page(folder) {
-        true => {
-            blocks(&String::from_utf8_lossy(&std::fs::read(folder)?)).map(|block| folder.join(block.name)).collect()
-        }
-        false => std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?,
+/// Adds the files below a directory or in a page. One that can't be read is added itself, so that whoever reads it says
+/// why, and goes on with the rest.
+fn walk(folder: &Path, wanted: &[Kind], files: &mut Vec<PathBuf>) {
+    let Ok(entries) = entries(folder) else {
+        files.push(folder.to_owned());
+        return;
     };
-    if !is_page(folder) {
-        entries.sort();
-    }
     for path in entries {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Symbolic links to directories may lead back here.
@@ -112,7 +109,7 @@ fn walk(folder: &Path, wanted: &[Kind], files: &mut Vec<PathBuf>) -> io::Result<
             continue;
         }
         if is_folder || is_page(&path) {
-            walk(&path, wanted, files)?;
+            walk(&path, wanted, files);
             continue;
         }
         // Anything else, such as a pipe, could make us wait.
@@ -121,7 +118,25 @@ fn walk(folder: &Path, wanted: &[Kind], files: &mut Vec<PathBuf>) -> io::Result<
             files.push(path);
         }
     }
-    Ok(())
+}
+
+/// Returns the contents of a directory, in order, or the files of a page.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    if is_page(folder) {
+        return Ok(blocks(&text_of(folder)?).map(|block| folder.join(block.name)).collect());
+    }
+    let mut entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// Reads a page.
+fn text_of(page: &Path) -> io::Result<String> {
+    String::from_utf8(std::fs::read(page)?).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
+    })
 }
 
 fn is_page(path: &Path) -> bool {
@@ -161,12 +176,15 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new("-") {
         io::stdin().take(most).read_to_end(&mut source)?;
     } else if let Some(page) = page_of(path) {
-        let text = std::fs::read_to_string(page)?;
+        let text = text_of(page)?;
         let found = blocks(&text).find(|block| path.ends_with(block.name)).ok_or(io::ErrorKind::NotFound)?;
         source = "\n".repeat(found.lines).into_bytes();
         source.extend_from_slice(found.content.as_bytes());
     } else {
         std::fs::File::open(path)?.take(most).read_to_end(&mut source)?;
+        if is_page(path) {
+            text_of(path)?;
+        }
     }
     Ok(source)
 }

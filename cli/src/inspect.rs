@@ -4,7 +4,7 @@ mod drawing;
 mod graph;
 mod timeline;
 
-pub use graph::{Graph, draw as graph, lines as graph_lines};
+pub use graph::{Graph, Layer, draw as graph, layers as graph_layers};
 pub use timeline::{Timeline, show as timeline};
 
 use crate::connect::{Connection, wait_for};
@@ -246,7 +246,7 @@ pub struct Why {
 pub fn why(arguments: Why) -> crate::Ended {
     let One { execution, json, connection } = arguments.one;
     let reasons: Vec<Reason> = wait_for(async {
-        let mut session = connection.open().await?;
+        let mut session = connection.open_local().await?;
         Ok::<_, Failure>(Engine::why(&mut session, execution, PAGE).await?)
     })??;
     if json {

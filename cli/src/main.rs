@@ -122,10 +122,12 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),
     };
-    match ended {
+    let status = match ended {
         Ok(ending) => ending.into(),
         Err(failure) => failure.report(),
-    }
+    };
+    output::queue::close();
+    status
 }
 
 /// Returns the result of a command: how it ended, or why it could not be carried out.

@@ -2,7 +2,7 @@
 
 mod tools;
 
-use crate::connect::{Connection, patience, wait_for};
+use crate::connect::{Connection, connect, patience, wait_for};
 use crate::ending::{Ending, Failure};
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, Content, Implementation, ListToolsResult, PaginatedRequestParams,
@@ -11,7 +11,10 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt};
 use serde_json::Value;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tools::TOOLS;
 
 /// Serve the Model Context Protocol on standard input and output, for assistants
@@ -34,9 +37,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         if !arguments.allow_control {
             options = options.options([("default_transaction_read_only", "on")]);
         }
-        // Connections are made when they are needed: an assistant gets a readable error, and may try again.
-        let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience()).connect_lazy_with(options);
-        let server = Server { pool, control: arguments.allow_control };
+        let server = Server { options, session: Mutex::default(), control: arguments.allow_control };
         let running = server.serve(rmcp::transport::stdio()).await.map_err(|_| {
             Failure::unusable("the client did not send an initialize request").hint(
                 "This command is meant to be started by a client of the Model Context Protocol, not at a terminal.",
@@ -48,13 +49,33 @@ pub fn run(arguments: Arguments) -> crate::Ended {
 }
 
 struct Server {
-    pool: PgPool,
+    options: PgConnectOptions,
+    /// The connection, made when it is needed: an assistant gets a readable error, and may try again.
+    session: Mutex<Option<PgConnection>>,
     control: bool,
 }
 
 impl Server {
     fn tools(&self) -> impl Iterator<Item = &'static tools::Spec> {
         TOOLS.iter().filter(|tool| self.control || !tool.control)
+    }
+
+    /// Calls a tool on the connection, which another call may have lost, or begun and not finished.
+    async fn call(&self, tool: &str, arguments: &Value) -> Result<Value, Failure> {
+        let mut kept = self.session.lock().await;
+        let mut alive = None;
+        if let Some(mut session) = kept.take()
+            && matches!(timeout(patience(), session.ping()).await, Ok(Ok(())))
+        {
+            alive = Some(session);
+        }
+        let mut session = match alive {
+            Some(session) => session,
+            None => connect(&self.options).await?,
+        };
+        let called = tools::call(tool, &mut session, arguments).await;
+        *kept = Some(session);
+        called
     }
 }
 
@@ -87,7 +108,7 @@ impl ServerHandler for Server {
         };
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         let called = match tool.admit(&arguments) {
-            Ok(()) => tools::call(tool.name, &self.pool, &arguments).await,
+            Ok(()) => self.call(tool.name, &arguments).await,
             Err(failure) => Err(failure),
         };
         Ok(match called {

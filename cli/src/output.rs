@@ -1,6 +1,8 @@
 //! Printing: colors only where they are wanted, no control characters from files, and an early exit if nobody reads the
 //! output any longer.
 
+pub mod queue;
+
 use clap::ColorChoice;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -157,17 +159,21 @@ pub fn warning(text: &str) {
 
 /// Prints text on standard error and ignores failures: without a reader, they could not be reported.
 pub fn note(kind: &str, style: Style, text: &str) {
+    queue::put(noted(kind, style, text).as_bytes());
+}
+
+fn noted(kind: &str, style: Style, text: &str) -> String {
     let kind = match COLORED_ERRORS.load(Ordering::Relaxed) {
         true => format!("\x1b[1m{}", paint(style, kind)),
         false => kind.to_owned(),
     };
     let text: Vec<String> = text.lines().map(visible).collect();
-    let _ = writeln!(std::io::stderr(), "{kind}: {}", text.join("\n"));
+    format!("{kind}: {}\n", text.join("\n"))
 }
 
 /// Prints text on standard error as it is, and ignores failures.
 pub fn aside(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    queue::put(text.as_bytes());
 }
 
 /// Returns a number with a noun: `1 error`, `2 errors`.

@@ -120,7 +120,10 @@ fn run_once(arguments: &Arguments) -> Result<(Ending, Vec<PathBuf>), Failure> {
         let verdicts = run_file(&path, arguments, &mut tested);
         let file = files::shown(&path);
         if let (Err(why), Format::Human) = (&verdicts, arguments.format) {
-            output::line(&format!("{file}: {why}"));
+            match is_unreadable(&path) {
+                true => output::error(&format!("{file}: {why}")),
+                false => output::line(&format!("{file}: {why}")),
+            }
         }
         suites.push(Suite { file, verdicts, took: begun.elapsed() });
         progress.iter_mut().for_each(Progress::one);
@@ -140,6 +143,11 @@ fn run_once(arguments: &Arguments) -> Result<(Ending, Vec<PathBuf>), Failure> {
         coverage::draw(folder, tested.values())?;
     }
     Ok((ending, tested.into_keys().collect()))
+}
+
+/// Whether there is nothing in a file to point at.
+fn is_unreadable(path: &Path) -> bool {
+    path != Path::new("-") && files::read(path).is_err()
 }
 
 /// Runs the tests of a file. The error says why they can't be run.

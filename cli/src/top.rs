@@ -3,7 +3,7 @@
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, count, styled};
-use crate::screen::Screen;
+use crate::screen::{Screen, more, share};
 use crate::table::{self, Cell, ago, cell, optional, table};
 use crate::work::interval;
 use chrono::{DateTime, Utc};
@@ -21,8 +21,8 @@ const FAILURES: i32 = 10;
 /// Maximum number of limits read, and of keys of each.
 const LIMITS: i32 = 50;
 const KEYS: i32 = 100;
-/// Maximum number of keys and holds shown.
-const SHOWN: usize = 12;
+/// Maximum number of rows shown of a section if there is room for any number.
+const SHOWN: usize = 100;
 
 /// Show queues, workers, limits, holds, actions and recent failures, refreshed
 ///
@@ -73,13 +73,13 @@ pub fn run(arguments: Arguments) -> crate::Ended {
             return Ok(Ending::Good);
         }
         if arguments.once || !Screen::is_possible() {
-            output::print(&look(&mut session).await?.text());
+            output::print(&look(&mut session).await?.text(None));
             return Ok(Ending::Good);
         }
         let mut overview = look(&mut session).await?;
         let mut screen = Screen::open()?;
         loop {
-            screen.draw(&overview.text());
+            screen.draw(&overview.text(Some(Screen::room())));
             if !screen.pause(arguments.interval).await {
                 return Ok(Ending::Good);
             }
@@ -119,7 +119,7 @@ fn limit_rows(limits: &[UsedLimit]) -> Vec<Vec<Cell>> {
     let mut used: Vec<(&Limit, &LimitKey)> =
         limits.iter().flat_map(|used| used.keys.iter().map(|key| (&used.limit, key))).collect();
     used.sort_by_key(|(_, key)| std::cmp::Reverse(key.waiting));
-    let rows = used.iter().take(SHOWN).map(|(limit, key)| {
+    let rows = used.iter().map(|(limit, key)| {
         let running = match (key.running, limit.max_running) {
             (Some(running), Some(most)) => format!("{running} of {most}"),
             _ => "–".to_owned(),
@@ -144,7 +144,7 @@ fn limit_rows(limits: &[UsedLimit]) -> Vec<Vec<Cell>> {
 }
 
 fn hold_rows(holds: &[Hold]) -> Vec<Vec<Cell>> {
-    let rows = holds.iter().take(SHOWN).map(|hold| {
+    let rows = holds.iter().map(|hold| {
         let key = if hold.key.is_empty() { String::new() } else { format!(", key {}", hold.key) };
         vec![
             cell(format!("{} {}{key}", hold.target, hold.name)),
@@ -156,8 +156,30 @@ fn hold_rows(holds: &[Hold]) -> Vec<Vec<Cell>> {
     rows.collect()
 }
 
+/// A part of what is shown.
+struct Section {
+    title: &'static str,
+    head: &'static [&'static str],
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Section {
+    /// Returns the section with at most this many lines below its head.
+    fn text(&self, lines: usize) -> String {
+        let (fit, rest) = match self.rows.len() {
+            all if all <= lines => (all, String::new()),
+            all => {
+                let fit = lines.saturating_sub(1);
+                (fit, format!("{}\n", styled(Style::Dim, &more(all - fit))))
+            }
+        };
+        format!("{}\n{}{rest}", styled(Style::Bold, self.title), table(self.head, &self.rows[..fit]))
+    }
+}
+
 impl Overview {
-    fn text(&self) -> String {
+    /// Returns what is shown, in so many lines if they are limited.
+    fn text(&self, room: Option<usize>) -> String {
         let ready: i64 = self.queues.iter().map(|queue| queue.ready).sum();
         let held: i64 = self.workers.iter().map(|worker| worker.tasks).sum();
         let head = format!(
@@ -165,53 +187,107 @@ impl Overview {
             table::time(self.time),
             count(self.workers.len(), "worker")
         );
-        let mut text = format!("{}\n", styled(Style::Bold, &head));
-        let mut add = |title: &str, columns: &[&str], rows: Vec<Vec<Cell>>| {
-            if !rows.is_empty() {
-                text += &format!("\n{}\n{}", styled(Style::Bold, title), table(columns, &rows));
-            }
+        let sections: Vec<Section> = self.sections().into_iter().filter(|section| !section.rows.is_empty()).collect();
+        // A title, a head and a row are the least that says anything.
+        let least = |sections: usize| 1 + 3 * sections;
+        let whole = room.is_none_or(|room| least(sections.len()) <= room);
+        let most = room.map_or(0, |room| room.saturating_sub(2) / 3);
+        let (sections, left_out) = sections.split_at(if whole { sections.len() } else { most.min(sections.len()) });
+        let room = room.map(|room| room.saturating_sub(usize::from(!whole)));
+        let wanted: Vec<usize> = sections.iter().map(|section| section.rows.len()).collect();
+        // Each section has an empty line, if there is room, a title and a head.
+        let left = |heads: usize| room.map(|room| room.saturating_sub(1 + heads * sections.len()));
+        let is_dense = left(3).is_some_and(|left| left < 2 * sections.len() && left < wanted.iter().sum());
+        let shares = match left(if is_dense { 2 } else { 3 }) {
+            Some(left) => share(left, &wanted),
+            None => wanted.iter().map(|rows| (*rows).min(SHOWN)).collect(),
         };
+        let between = if is_dense { "" } else { "\n" };
+        let sections = sections.iter().zip(shares).map(|(section, share)| format!("{between}{}", section.text(share)));
+        let rest = match left_out.len() {
+            0 => String::new(),
+            number => format!("{}\n", styled(Style::Dim, &format!("… and {}", count(number, "more section")))),
+        };
+        format!("{}\n{}{rest}", styled(Style::Bold, &head), sections.collect::<String>())
+    }
+
+    fn sections(&self) -> Vec<Section> {
+        let section = |title, head, rows| Section { title, head, rows };
         let overdue = self.overdue.iter().map(|row| vec![cell(&row.kind), cell(row.rows), cell(ago(row.oldest))]);
-        add("Overdue (is anything ticking?)", &["KIND", "ROWS", "FOR"], overdue.collect());
         let queues = self.queues.iter().map(|row| vec![cell(&row.action_ref), cell(row.ready), cell(ago(row.oldest))]);
-        add("Queues", &["ACTION", "READY", "WAITING"], queues.collect());
         let workers = self.workers.iter().map(|row| {
             let expired = if row.expired > 0 { (row.expired.to_string(), Style::Red) } else { cell(row.expired) };
             vec![cell(&row.worker), cell(row.tasks), expired, cell(ago(row.last_seen))]
         });
-        add("Workers", &["WORKER", "TASKS", "EXPIRED", "SEEN"], workers.collect());
-        let limits = ["LIMIT", "KEY", "RUNNING", "RATE", "WAITING", "FOR", "NEXT", "HELD"];
-        add("Limits that are in use", &limits, limit_rows(&self.limits));
-        add("Holds", &["WHAT", "UNTIL", "BY", "REASON"], hold_rows(&self.holds));
-        let milliseconds = |value: Option<i64>| value.map_or_else(|| cell("–"), |value| cell(format!("{value} ms")));
-        let actions = self.actions.iter().map(|row| {
-            let failed = if row.failed > 0 { (row.failed.to_string(), Style::Red) } else { cell(row.failed) };
-            vec![
-                cell(&row.action_ref),
-                cell(row.tasks),
-                cell(row.completed),
-                failed,
-                cell(format!("{:.1}", row.ended_per_minute)),
-                milliseconds(row.median_ms),
-                milliseconds(row.p95_ms),
-            ]
-        });
-        add(
-            "Actions, in the last hour",
-            &["ACTION", "TASKS", "COMPLETED", "FAILED", "PER MIN", "MEDIAN", "P95"],
-            actions.collect(),
-        );
-        let failures = self.failures.iter().map(|row| {
-            let message = row.error_message.clone().unwrap_or_default();
-            vec![
-                cell(row.execution),
-                cell(&row.workflow_ref),
-                table::status(row.status),
-                cell(ago(row.updated)),
-                cell(message),
-            ]
-        });
-        add("Failures, newest first", &["ID", "WORKFLOW", "STATUS", "AGO", "ERROR"], failures.collect());
-        text
+        vec![
+            section("Overdue (is anything ticking?)", &["KIND", "ROWS", "FOR"], overdue.collect()),
+            section("Queues", &["ACTION", "READY", "WAITING"], queues.collect()),
+            section("Workers", &["WORKER", "TASKS", "EXPIRED", "SEEN"], workers.collect()),
+            section(
+                "Limits that are in use",
+                &["LIMIT", "KEY", "RUNNING", "RATE", "WAITING", "FOR", "NEXT", "HELD"],
+                limit_rows(&self.limits),
+            ),
+            section("Holds", &["WHAT", "UNTIL", "BY", "REASON"], hold_rows(&self.holds)),
+            section(
+                "Actions, in the last hour",
+                &["ACTION", "TASKS", "COMPLETED", "FAILED", "PER MIN", "MEDIAN", "P95"],
+                self.actions.iter().map(action_row).collect(),
+            ),
+            section(
+                "Failures, newest first",
+                &["ID", "WORKFLOW", "STATUS", "AGO", "ERROR"],
+                self.failures.iter().map(failure_row).collect(),
+            ),
+        ]
+    }
+}
+
+fn action_row(row: &ActionSummary) -> Vec<Cell> {
+    let milliseconds = |value: Option<i64>| value.map_or_else(|| cell("–"), |value| cell(format!("{value} ms")));
+    vec![
+        cell(&row.action_ref),
+        cell(row.tasks),
+        cell(row.completed),
+        if row.failed > 0 { (row.failed.to_string(), Style::Red) } else { cell(row.failed) },
+        cell(format!("{:.1}", row.ended_per_minute)),
+        milliseconds(row.median_ms),
+        milliseconds(row.p95_ms),
+    ]
+}
+
+fn failure_row(row: &ExecutionSummary) -> Vec<Cell> {
+    vec![
+        cell(row.execution),
+        cell(&row.workflow_ref),
+        table::status(row.status),
+        cell(ago(row.updated)),
+        cell(row.error_message.clone().unwrap_or_default()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_without_room_are_left_out() {
+        let queue = |number| QueueSummary { action_ref: format!("shop.a{number}"), ready: 1, oldest: Utc::now() };
+        let failures = Vec::new();
+        let (workers, actions, overdue, limits, holds) = Default::default();
+        let queues = (0..9).map(queue).collect();
+        let overview = Overview { time: Utc::now(), queues, workers, actions, overdue, limits, holds, failures };
+        for room in [3, 4, 5, 6, 12, 13, 40] {
+            assert!(overview.text(Some(room)).lines().count() <= room, "{room}");
+        }
+        assert!(overview.text(Some(8)).ends_with("… and 6 more\n"), "{}", overview.text(Some(8)));
+        assert!(overview.text(Some(3)).ends_with("… and 1 more section\n"), "{}", overview.text(Some(3)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let rows = (0..30).map(|number| vec![cell(number)]).collect();
+        let section = Section { title: "Queues", head: &["ACTION"], rows };
+        assert_eq!(section.text(3), "Queues\nACTION\n0\n1\n… and 28 more\n");
     }
 }

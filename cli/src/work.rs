@@ -2,6 +2,7 @@
 
 mod group;
 mod handler;
+mod trouble;
 
 use crate::connect::{Connection, wait_for};
 use crate::doctor::require_extension;
@@ -10,6 +11,7 @@ use crate::output::{self, Style, count};
 use crate::stop::Stop;
 use handler::Handler;
 use pg_workflow_client::worker::{CancellationToken, Worker};
+use sqlx::Connection as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +23,11 @@ use std::time::Duration;
 /// object that it printed as the error, or else with the last lines of standard error; status 100 forbids a retry. A
 /// line `::progress JSON` on standard error is stored as the task's progress. The variables PG_WORKFLOW_TASK,
 /// _EXECUTION, _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS describe the task, and
-/// TRACEPARENT its trace. If the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a
-/// little later.
+/// TRACEPARENT its trace. If the task is cancelled or times out, the whole process group gets SIGTERM, and those that
+/// are left SIGKILL a little later.
 ///
-/// On SIGTERM, SIGINT or SIGHUP, the program exits once the running commands are done; a second signal kills them.
+/// On SIGTERM, SIGINT or SIGHUP, the program exits once the running commands are done; a second signal kills them. If
+/// standard error is not read, lines are dropped; nothing waits for it.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// An action and the command that executes it; repeatable
@@ -42,7 +45,7 @@ pub struct Arguments {
     /// How long the worker may go without a heartbeat; one is sent every third of this time
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     lease: Duration,
-    /// How long running commands may continue after SIGTERM
+    /// How long running commands may continue after the program was asked to end, before they get SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
     grace: Duration,
     /// How long a command may take to exit after SIGTERM before it gets SIGKILL
@@ -77,10 +80,20 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     }
     let first = command.split_whitespace().next().ok_or("there is no command")?;
     // Reported now rather than once for each task. The shell reports everything else.
-    if first.contains('/') && !first.contains(['$', '\'', '"', '`', '~']) && !Path::new(first).exists() {
-        return Err(format!("there is no file {first}"));
+    if first.contains('/') && !first.contains(['$', '\'', '"', '`', '~']) {
+        executable(Path::new(first)).map_err(|why| format!("{why} {first}"))?;
     }
     Ok((action.to_owned(), command.to_owned()))
+}
+
+/// Refuses a file that can't be executed.
+fn executable(path: &Path) -> Result<(), &'static str> {
+    use rustix::fs::{Access, access};
+    match path.metadata() {
+        Err(_) => Err("there is no file"),
+        Ok(data) if data.is_dir() => Err("a directory can't be executed:"),
+        Ok(_) => access(path, Access::EXEC_OK).map_err(|_| "there is no permission to execute"),
+    }
 }
 
 fn limit(text: &str) -> Result<(String, usize), String> {
@@ -115,7 +128,9 @@ pub fn interval(text: &str) -> Result<Duration, String> {
 
 /// Works until it is told to stop.
 pub fn run(arguments: Arguments) -> crate::Ended {
-    tell_of_trouble();
+    // Neither heartbeats nor signals may wait for whoever reads standard error.
+    output::queue::open().map_err(Failure::unusable)?;
+    trouble::tell();
     wait_for(work(arguments))?
 }
 
@@ -133,15 +148,18 @@ async fn work(arguments: Arguments) -> crate::Ended {
         return Err(Failure::unusable(format!("--action-concurrency names {action}, which has no --action")));
     }
     // Connections for claims, heartbeats and ticks; listening takes another one.
-    let pool = arguments.connection.pool(4).await?;
-    // A worker would wait for a missing extension as if it were coming back.
-    require_extension(&mut *pool.acquire().await?).await?;
+    let (mut session, pool) = arguments.connection.pool(4).await?;
+    // Said now rather than by the first call that fails.
+    require_extension(&mut session).await?;
+    session.close().await?;
     let name = arguments.name.clone().unwrap_or_else(default_name);
+    let (drain, stop) = signals()?;
     let mut worker = Worker::builder(pool.clone())
         .name(&name)
         .concurrency(arguments.concurrency as usize)
         .lease(arguments.lease)
-        .grace(arguments.grace)
+        // At the end of it, commands get SIGTERM, and have some time left.
+        .grace(arguments.grace + arguments.kill_after)
         .poll_interval(arguments.poll)
         .listen(arguments.listen);
     if !arguments.part.is_empty() {
@@ -154,6 +172,8 @@ async fn work(arguments: Arguments) -> crate::Ended {
         let handler = Arc::new(Handler {
             command: command.clone(),
             kill_after: arguments.kill_after,
+            drain: drain.clone(),
+            grace: arguments.grace,
             lease: arguments.lease,
             max_output: arguments.max_output,
             quiet: arguments.quiet,
@@ -164,10 +184,9 @@ async fn work(arguments: Arguments) -> crate::Ended {
         });
     }
     let worker = worker.build().map_err(Failure::unusable)?;
-    let (drain, stop) = signals()?;
     if !arguments.quiet {
         let actions: Vec<&str> = arguments.actions.iter().map(|(action, _)| action.as_str()).collect();
-        output::note("working", Style::Bold, &format!("as {name}, on {}", actions.join(", ")));
+        output::note("working", Style::Bold, &format!("as {}, on {}", escaped(&name), actions.join(", ")));
     }
     tokio::select! {
         worked = worker.run(drain) => worked?,
@@ -194,16 +213,15 @@ fn signals() -> Result<(CancellationToken, CancellationToken), Failure> {
     Ok((drain, stop))
 }
 
+/// Returns a name in one line.
+fn escaped(name: &str) -> String {
+    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
 fn default_name() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().into_owned();
     format!("{host} {}", std::process::id())
-}
-
-/// Prints the client's own warnings: lost connections, refused reports.
-fn tell_of_trouble() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
 }
 
 /// Returns a duration in readable form.
@@ -249,7 +267,7 @@ mod tests {
     #[test]
     fn an_action_has_a_ref_and_a_command() {
         assert_eq!(assignment("ab.c=cat -"), Ok(("ab.c".to_owned(), "cat -".to_owned())));
-        for wrong in ["ab.c", "abc=cat", "ab.c= ", "ab.c=./nowhere.sh"] {
+        for wrong in ["ab.c", "abc=cat", "ab.c= ", "ab.c=./nowhere.sh", "ab.c=/etc/", "ab.c=/etc/passwd x"] {
             assert!(assignment(wrong).is_err(), "{wrong}");
         }
     }

@@ -250,3 +250,29 @@ fn what_can_not_be_read_in_a_directory_is_not_passed_over() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("gone.yaml: No such file"));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("good.yaml: valid\n"));
 }
+
+#[test]
+fn what_can_not_be_read_is_named_and_the_rest_is_checked() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("closed_to_all");
+    let closed = folder.join("closed");
+    let mode = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode));
+    let _ = mode(0o755);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&closed).unwrap();
+    std::fs::write(folder.join("good.yaml"), GOOD).unwrap();
+    std::fs::write(folder.join("page.md"), b"# Title\n\n```yaml file=a.yaml\nref: \xff\n```\n").unwrap();
+    mode(0o000).unwrap();
+    // Without this, root may read everything.
+    let output = Command::new("setpriv")
+        .args(["--bounding-set", "-dac_override,-dac_read_search", env!("CARGO_BIN_EXE_pg-workflow"), "check"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    mode(0o755).unwrap();
+    let (printed, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(2), "{printed}{told}");
+    assert!(printed.contains("good.yaml: valid\n"), "{printed}");
+    assert!(told.contains(&format!("error: {}: Permission denied", closed.display())), "{told}");
+    assert!(told.contains("page.md: line 4 is not UTF-8\n"), "{told}");
+}

@@ -145,3 +145,12 @@ fn the_usage_names_only_what_is_required() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("Usage: pg-workflow start <REF>\n"), "{told}");
 }
+
+#[test]
+fn a_file_to_draw_that_does_not_exist_is_not_looked_up_in_a_database() {
+    for name in ["nowhere.yaml", "./x", "/x/y"] {
+        let output = run(&["graph", name]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), told), (Some(2), format!("error: the file {name} does not exist\n")));
+    }
+}

@@ -233,7 +233,9 @@ fn files_that_can_not_be_used_are_status_2_and_the_others_are_run() {
     }
     let output = run(&["/nowhere/at/all.yaml", &good]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(printed(&output).contains("/nowhere/at/all.yaml: No such file"), "{}", printed(&output));
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(told.contains("error: /nowhere/at/all.yaml: No such file"), "{told}");
+    assert!(printed(&output).contains("passed it ships\n"), "{}", printed(&output));
 }
 
 #[test]
@@ -372,4 +374,13 @@ fn tests_run_again_when_a_test_or_its_definition_changes() {
     until("waiting for changes");
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     child.wait().unwrap();
+}
+
+#[test]
+fn a_file_that_does_not_exist_is_an_error() {
+    let output = run(&["nowhere"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(told.starts_with("error: nowhere: No such file"), "{told}");
+    assert!(!printed(&output).contains("nowhere"), "{}", printed(&output));
 }

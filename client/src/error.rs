@@ -204,6 +204,9 @@ fn described(error: &sqlx::Error) -> String {
              pg_workflow, or ALTER EXTENSION pg_workflow UPDATE)"
         );
     }
+    if database.code().as_deref() == Some("25006") {
+        return format!("{message} (the server is a standby, or the role only reads: connect to the primary server)");
+    }
     let detail = database.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail);
     match detail {
         Some(detail) => format!("{message} ({detail})"),

@@ -48,6 +48,12 @@ pub async fn extension(session: &mut PgConnection) -> Result<Extension, Failure>
     Ok(Extension { installed, available })
 }
 
+/// Whether a version such as 1.10.0 comes after another.
+pub fn is_newer(version: &str, than: &str) -> bool {
+    let numbers = |text: &str| text.split(['.', '-']).map_while(|number| number.parse().ok()).collect::<Vec<u64>>();
+    numbers(version) > numbers(than)
+}
+
 /// Fails if the extension is not installed, and warns if its version differs from this program's.
 pub async fn require_extension(session: &mut PgConnection) -> Result<(), Failure> {
     let program = env!("CARGO_PKG_VERSION");
@@ -81,6 +87,15 @@ pub async fn examine(session: &mut PgConnection, deep: bool) -> Result<Vec<Check
             );
             checks.push(bad(message, "Run pg-workflow install as a superuser."));
             return Ok(checks);
+        }
+        (Some(installed), Some(available)) if is_newer(installed, available) => {
+            let message = format!(
+                "the extension has version {installed}, but the server has only files of the older version {available}"
+            );
+            let hint = format!(
+                "Install the files of version {installed} on the server: see \"Installing\" in docs/operations.md."
+            );
+            checks.push(bad(message, hint));
         }
         (Some(installed), Some(available)) if installed != available => {
             let message =
@@ -226,4 +241,15 @@ async fn settings(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     .fetch_all(&mut *session)
     .await?;
     Ok(changed.into_iter().map(|(name, value, usual)| good(format!("{name} is {value} (default {usual})"))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_newer;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(is_newer("0.10.0", "0.9.1") && is_newer("1.0.1", "1.0"));
+        assert!(!is_newer("0.9.1", "0.10.0") && !is_newer("1.0.0", "1.0.0"));
+    }
 }

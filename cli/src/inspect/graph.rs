@@ -7,6 +7,7 @@ use crate::ending::{Ending, Failure};
 use crate::files;
 use crate::output::{Style, styled, visible};
 use crate::picture::{self, Paint};
+use crate::table;
 use conductor::view::diagram;
 use pg_workflow_client::{Engine, GraphFormat};
 use std::path::Path;
@@ -48,6 +49,10 @@ pub fn draw(arguments: Graph) -> crate::Ended {
     let path = Path::new(&arguments.what);
     let text = match arguments.what.parse::<i64>() {
         Err(_) if path.is_file() => of_file(path, *format)?,
+        Err(_) if names_a_file(&arguments.what) => {
+            let what = if path.exists() { "is not a file" } else { "does not exist" };
+            return Err(Failure::unusable(format!("the file {} {what}", arguments.what)));
+        }
         execution => {
             let language = if *format == Format::Mermaid { GraphFormat::Mermaid } else { GraphFormat::Dot };
             wait_for(async {
@@ -65,6 +70,11 @@ pub fn draw(arguments: Graph) -> crate::Ended {
         (None, _) => drawing.put(text.as_bytes())?,
     }
     Ok(Ending::Good)
+}
+
+/// Whether a text can only be meant as a file, rather than as the ref of a workflow.
+fn names_a_file(what: &str) -> bool {
+    what.contains('/') || [".yaml", ".yml", ".json", ".md"].iter().any(|end| what.ends_with(end))
 }
 
 impl Format {
@@ -87,21 +97,43 @@ fn of_file(path: &Path, format: Format) -> Result<String, Failure> {
     })
 }
 
-/// Returns a graph as lines: one for each layer, with the tasks of that layer side by side.
-pub fn lines(graph: &picture::Graph) -> String {
-    let layers = picture::layers(graph);
-    let mut text = String::new();
-    for layer in 0..layers.iter().max().map_or(0, |last| last + 1) {
-        let here = graph.nodes.iter().zip(&layers).filter(|(_, of)| **of == layer);
-        let names: Vec<String> = here
-            .map(|(node, _)| {
+/// A layer of a graph: lines with its tasks side by side.
+pub struct Layer {
+    pub text: String,
+    /// Whether any of its tasks is running.
+    pub runs: bool,
+}
+
+impl Layer {
+    /// Returns how many lines it has.
+    pub fn height(&self) -> usize {
+        self.text.lines().count()
+    }
+}
+
+/// Returns the layers of a graph, as wide as the terminal.
+pub fn layers(graph: &picture::Graph) -> Vec<Layer> {
+    let columns = table::columns().unwrap_or(usize::MAX);
+    let of = picture::layers(graph);
+    let layer = |number: usize| {
+        let here = || graph.nodes.iter().zip(&of).filter(|(_, of)| **of == number).map(|(node, _)| node);
+        let names: Vec<String> = here()
+            .map(|node| {
                 let (sign, style) = sign(node.paint);
                 styled(style, &format!("{sign} {}", visible(&node.name)))
             })
             .collect();
-        text += &format!("  {}\n", names.join("   "));
-    }
-    text
+        let text = table::folded(names.iter().map(String::as_str), "   ", columns.saturating_sub(2), 2);
+        let lines: Vec<String> =
+            text.lines().map(|line| format!("  {}\n", table::cut(line, columns.saturating_sub(2)))).collect();
+        Layer { text: lines.concat(), runs: here().any(|node| node.paint == Paint::Running) }
+    };
+    (0..of.iter().max().map_or(0, |last| last + 1)).map(layer).collect()
+}
+
+/// Returns a graph as lines: one for each layer, or more if the terminal is too narrow.
+pub fn lines(graph: &picture::Graph) -> String {
+    layers(graph).into_iter().map(|layer| layer.text).collect()
 }
 
 fn sign(paint: Paint) -> (char, Style) {

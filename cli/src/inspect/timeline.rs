@@ -96,7 +96,7 @@ fn drawn(execution: i64, tasks: &[TaskDetail], now: DateTime<Utc>) -> String {
 fn bars(tasks: &[TaskDetail], width: usize, now: DateTime<Utc>) -> String {
     let Some((first, last)) = span(tasks, now) else { return String::new() };
     let whole = (last - first).num_milliseconds().max(1);
-    let names = tasks.iter().map(|task| task.title().chars().count()).max().unwrap_or(0).min(30);
+    let names = tasks.iter().map(|task| table::width(&task.title())).max().unwrap_or(0).min(30);
     let room = width.saturating_sub(names + 12).max(10);
     let at =
         |time: DateTime<Utc>| ((time - first).num_milliseconds() * room as i64 / whole).clamp(0, room as i64) as usize;
@@ -110,7 +110,8 @@ fn bars(tasks: &[TaskDetail], width: usize, now: DateTime<Utc>) -> String {
         let bar = format!("{}{}{}", " ".repeat(created), "·".repeat(begun - created.min(begun)), "█".repeat(solid));
         let name = table::shortened(&visible(&task.title()), names);
         let took = task.started_at.map(|begun| took((end - begun).num_milliseconds())).unwrap_or_default();
-        text += &format!("{name:<names$}  {} {took}\n", styled(style_of(status), &format!("{bar:<room$}")));
+        let padding = " ".repeat(names.saturating_sub(table::width(&name)));
+        text += &format!("{name}{padding}  {} {took}\n", styled(style_of(status), &format!("{bar:<room$}")));
     }
     text
 }

@@ -8,7 +8,7 @@ use rmcp::model::{Tool, ToolAnnotations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use std::sync::Arc;
 
 /// A tool.
@@ -193,7 +193,7 @@ impl Spec {
 }
 
 /// Calls a tool.
-pub async fn call(name: &str, pool: &PgPool, arguments: &Value) -> Result<Value, Failure> {
+pub async fn call(name: &str, session: &mut PgConnection, arguments: &Value) -> Result<Value, Failure> {
     let execution = || required::<i64>(arguments, "execution");
     let reason = optional::<String>(arguments, "reason")?;
     let reason = reason.as_deref();
@@ -201,48 +201,50 @@ pub async fn call(name: &str, pool: &PgPool, arguments: &Value) -> Result<Value,
     let page = Page { max_rows: limit, after: optional(arguments, "after")? };
     match name {
         "list_workflows" => {
-            let found = WorkflowDefinitionRepository::list(pool, page).await?;
+            let found = WorkflowDefinitionRepository::list(&mut *session, page).await?;
             Ok(found.iter().map(summary).collect())
         }
         "workflow_source" => {
             let reference: String = required(arguments, "ref")?;
-            let source = Engine::definition_source(pool, &reference).await?;
+            let source = Engine::definition_source(&mut *session, &reference).await?;
             value(source.ok_or_else(|| Failure::refused(format!("there is no workflow {reference}")))?)
         }
         "list_executions" => {
             let filter: ExecutionFilter = serde_json::from_value(arguments.clone()).map_err(Failure::unusable)?;
-            value(Engine::list_executions(pool, &filter, page).await?)
+            value(Engine::list_executions(&mut *session, &filter, page).await?)
         }
-        "execution_status" => value(Engine::status(pool, execution()?).await?),
-        "why_execution" => value(Engine::why(pool, execution()?, limit).await?),
-        "list_tasks" => value(Engine::list_tasks(pool, execution()?, page).await?),
-        "list_events" => value(Engine::list_events(pool, execution()?, page).await?),
-        "execution_tree" => value(Engine::tree(pool, execution()?, limit).await?),
+        "execution_status" => value(Engine::status(&mut *session, execution()?).await?),
+        "why_execution" => value(Engine::why(&mut *session, execution()?, limit).await?),
+        "list_tasks" => value(Engine::list_tasks(&mut *session, execution()?, page).await?),
+        "list_events" => value(Engine::list_events(&mut *session, execution()?, page).await?),
+        "execution_tree" => value(Engine::tree(&mut *session, execution()?, limit).await?),
         "overview" => Ok(json!({
-            "queues": Engine::queue_summary(pool).await?,
-            "workers": Engine::worker_summary(pool).await?,
-            "actions": Engine::action_summary(pool).await?,
-            "overdue": Engine::overdue_summary(pool).await?,
+            "queues": Engine::queue_summary(&mut *session).await?,
+            "workers": Engine::worker_summary(&mut *session).await?,
+            "actions": Engine::action_summary(&mut *session).await?,
+            "overdue": Engine::overdue_summary(&mut *session).await?,
         })),
-        "validate_definition" => value(Engine::validate(pool, &required::<String>(arguments, "source")?).await?),
+        "validate_definition" => {
+            value(Engine::validate(&mut *session, &required::<String>(arguments, "source")?).await?)
+        }
         "test_definition" => {
             let source: String = required(arguments, "source")?;
-            value(Engine::test(pool, &source, &required(arguments, "script")?).await?)
+            value(Engine::test(&mut *session, &source, &required(arguments, "script")?).await?)
         }
         "start_execution" => {
             let input: StartInput = serde_json::from_value(arguments.clone()).map_err(Failure::unusable)?;
-            Ok(json!({"execution": Engine::start(pool, input).await?}))
+            Ok(json!({"execution": Engine::start(&mut *session, input).await?}))
         }
         "signal_execution" => {
             let input: SignalInput = serde_json::from_value(arguments.clone()).map_err(Failure::unusable)?;
-            value(Engine::signal(pool, execution()?, input).await?)
+            value(Engine::signal(&mut *session, execution()?, input).await?)
         }
-        "pause_execution" => value(Engine::pause(pool, execution()?, reason).await?),
-        "resume_execution" => value(Engine::resume(pool, execution()?, reason).await?),
-        "cancel_execution" => value(Engine::cancel(pool, execution()?, reason).await?),
+        "pause_execution" => value(Engine::pause(&mut *session, execution()?, reason).await?),
+        "resume_execution" => value(Engine::resume(&mut *session, execution()?, reason).await?),
+        "cancel_execution" => value(Engine::cancel(&mut *session, execution()?, reason).await?),
         "rerun_execution" => {
             let input: RerunInput = serde_json::from_value(arguments.clone()).map_err(Failure::unusable)?;
-            value(Engine::rerun(pool, execution()?, input).await?)
+            value(Engine::rerun(&mut *session, execution()?, input).await?)
         }
         name => Err(Failure::unusable(format!("there is no tool {name}"))),
     }

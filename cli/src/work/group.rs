@@ -1,8 +1,12 @@
 //! Process groups: a command and everything that it has started.
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::time::Duration;
 use tokio::process::Child;
+
+/// How often to look whether a group is gone.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The process group of a command. All its processes are killed when this value is dropped.
 pub struct Group(Option<Pid>);
@@ -21,12 +25,23 @@ impl Group {
         }
     }
 
-    /// Asks the group to end, and makes it end if it has not by then.
+    /// Asks the group to end, and makes it end if it has not by then. Its leader, a shell, may end before the others.
     pub async fn end(&self, child: &mut Child, patience: Duration) {
         self.signal(Signal::TERM);
-        if tokio::time::timeout(patience, child.wait()).await.is_err() {
+        let gone = async {
+            // Until then, it belongs to the group.
+            let _ = child.wait().await;
+            while self.has_processes() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(patience, gone).await.is_err() {
             self.signal(Signal::KILL);
         }
+    }
+
+    fn has_processes(&self) -> bool {
+        self.0.is_some_and(|group| test_kill_process_group(group) != Err(Errno::SRCH))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{bytes, said};
 use crate::output::{self, Style};
 use chrono::Utc;
 use pg_workflow_client::ClaimedTask;
-use pg_workflow_client::worker::{Context, Failure};
+use pg_workflow_client::worker::{CancellationToken, Context, Failure};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -24,6 +24,8 @@ const TAIL_LINES: usize = 20;
 const MAX_LINE: u64 = 4096;
 /// How long to read on after the command has ended.
 const LEFTOVER: Duration = Duration::from_secs(1);
+/// How long to wait, at first, before asking the server whether a task has timed out.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Maximum size of a value passed in an environment variable; the system's own limit is 128 KiB.
 const MAX_VARIABLE: usize = 100_000;
 
@@ -31,6 +33,9 @@ const MAX_VARIABLE: usize = 100_000;
 pub struct Handler {
     pub command: String,
     pub kill_after: Duration,
+    /// Cancelled when the program is to end, and how long commands may continue then.
+    pub drain: CancellationToken,
+    pub grace: Duration,
     pub lease: Duration,
     pub max_output: u64,
     pub quiet: bool,
@@ -40,6 +45,8 @@ pub struct Handler {
 enum End {
     Exited(ExitStatus),
     Stopped,
+    /// The program ends: another worker will do the task.
+    Drained,
     TimedOut,
     TooLarge,
 }
@@ -140,6 +147,7 @@ impl Handler {
                 Err(_) => End::Stopped,
             },
             () = context.stopped() => End::Stopped,
+            () = async { self.drain.cancelled().await; tokio::time::sleep(self.grace).await } => End::Drained,
             () = deadline => End::TimedOut,
         };
         group.end(child, self.kill_after).await;
@@ -156,10 +164,10 @@ impl Handler {
         let status = match end {
             End::Exited(status) => status,
             End::Stopped => return Err(Failure::new("stopped", "the result is no longer needed")),
+            // A report would make the task fail. The worker stops waiting for it.
+            End::Drained => return std::future::pending().await,
             End::TimedOut => {
-                // Only the server, which has its own clock, decides that a task has timed out. A heartbeat learns of
-                // it.
-                let _ = tokio::time::timeout(self.lease, context.stopped()).await;
+                let _ = tokio::time::timeout(self.lease, learn_of_end(context)).await;
                 return Err(Failure::new("timeout", "the command took too long"));
             }
             End::TooLarge => {
@@ -171,6 +179,15 @@ impl Handler {
             Some(0) => parse(result),
             code => Err(failure(status, code, result, tail)),
         }
+    }
+}
+
+/// Waits until the server has decided that a task has timed out, by its own clock. A heartbeat learns of it.
+async fn learn_of_end(context: &Context) {
+    let mut pause = FIRST_PAUSE;
+    while tokio::time::timeout(pause, context.stopped()).await.is_err() {
+        context.request_heartbeat();
+        pause *= 2;
     }
 }
 
@@ -260,6 +277,8 @@ async fn follow(
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
+        // Lines that have been read already would keep everything else waiting, such as answers to heartbeats.
+        tokio::task::yield_now().await;
         let line = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
         if let Some(progress) = line.strip_prefix(PROGRESS) {
             match serde_json::from_str::<Value>(progress) {

@@ -8,6 +8,7 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
 
 /// Values that handlers share, by type.
 pub(super) type States = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
@@ -22,6 +23,8 @@ pub struct Context {
     pub(super) lost: CancellationToken,
     traceparent: Option<String>,
     progress: Arc<Mutex<Option<Value>>>,
+    /// Notified when a heartbeat is not to wait.
+    beat: Arc<Notify>,
 }
 
 impl Context {
@@ -34,11 +37,17 @@ impl Context {
             stop: CancellationToken::new(),
             lost: CancellationToken::new(),
             progress: Arc::default(),
+            beat: Arc::default(),
         }
     }
 
-    pub(super) fn of_worker(task: ClaimedTask, states: Arc<States>, traceparent: Option<String>) -> Context {
-        Context { states, traceparent, ..Context::new(task) }
+    pub(super) fn of_worker(
+        task: ClaimedTask,
+        states: Arc<States>,
+        traceparent: Option<String>,
+        beat: Arc<Notify>,
+    ) -> Context {
+        Context { states, traceparent, beat, ..Context::new(task) }
     }
 
     /// Returns the task as it was claimed. In a context created by a worker, it has no input, because that was passed
@@ -103,6 +112,12 @@ impl Context {
         *self.noted() = Some(progress.into());
     }
 
+    /// Asks the worker for a heartbeat within a tenth of a second, instead of after a third of the lease: it stores the
+    /// progress, and learns whether the result still matters.
+    pub fn request_heartbeat(&self) {
+        self.beat.notify_one();
+    }
+
     pub(super) fn take_progress(&self) -> Option<Value> {
         self.noted().take()
     }
@@ -147,7 +162,7 @@ mod tests {
     #[test]
     fn a_context_knows_its_task_and_its_state() {
         let states: States = [(TypeId::of::<u8>(), Arc::new(7u8) as Arc<dyn Any + Send + Sync>)].into();
-        let context = Context::of_worker(task(), Arc::new(states), None);
+        let context = Context::of_worker(task(), Arc::new(states), None, Arc::default());
         assert_eq!((context.execution(), context.attempt(), context.state::<u8>()), (3, 4, &7));
         assert_eq!(context.earlier_progress(), Some(&json!({"page": 5})));
         context.token().cancel();

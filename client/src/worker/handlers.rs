@@ -8,8 +8,9 @@ use futures::FutureExt;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
@@ -23,7 +24,11 @@ pub(super) type Lease = (i64, i64);
 
 /// Leases of the tasks whose handlers are running, each with the state shared with its handler.
 #[derive(Default)]
-pub(super) struct Held(Mutex<HashMap<Lease, Context>>);
+pub(super) struct Held {
+    leases: Mutex<HashMap<Lease, Context>>,
+    /// Notified when a handler asks for a heartbeat.
+    pub beat: Arc<Notify>,
+}
 
 impl Held {
     /// Returns all leases, each with the progress that its handler has recorded since the last call.
@@ -39,7 +44,7 @@ impl Held {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Lease, Context>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.leases.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Passes the engine's answer for a lease on to its handler.
@@ -110,7 +115,8 @@ impl<'w> Handlers<'w> {
                 execution = task.execution, attempt = task.attempt)
         });
         let input = task.input.take();
-        let context = Context::of_worker(task.clone(), self.worker.states.clone(), traced.traceparent());
+        let (states, beat) = (self.worker.states.clone(), self.held.beat.clone());
+        let context = Context::of_worker(task.clone(), states, traced.traceparent(), beat);
         task.input = input;
         self.held.lock().insert(lease, context.clone());
         self.room.take(&task.action);

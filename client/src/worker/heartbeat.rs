@@ -5,8 +5,12 @@ use super::run::is_permanently_rejected;
 use super::{Never, Worker};
 use crate::{Engine, LeaseState, Result};
 use serde_json::Value;
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 use tracing::warn;
+
+/// Minimum time between two heartbeats.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A lease, and the progress that its handler has recorded since the last heartbeat.
 type Beat = (Lease, Option<Value>);
@@ -15,7 +19,10 @@ impl Worker {
     /// Extends the leases, and notifies handlers whose leases are lost.
     pub(super) async fn send_heartbeats(&self, held: &Held) -> Never {
         loop {
-            sleep(self.lease / 3).await;
+            // Handlers that ask all the time must not keep the server busy.
+            let pause = SHORTEST_PAUSE.min(self.lease / 3);
+            sleep(pause).await;
+            let _ = timeout(self.lease / 3 - pause, held.beat.notified()).await;
             let beats = held.leases();
             for beats in beats.chunks(10_000) {
                 match self.send_heartbeat(held, beats).await {

@@ -1,6 +1,6 @@
 //! `doctor`, `install` and `top`.
 
-use crate::program::Program;
+use crate::program::{Program, printed};
 use pg_workflow_tests::with_database;
 
 #[tokio::test]
@@ -116,6 +116,29 @@ async fn a_database_without_the_extension_gets_it() {
         let output = program.command(&["start", "a.bc"]).env("PGUSER", &stranger).output().await.unwrap();
         let told = crate::program::told(&output);
         assert!(told.starts_with("error: permission denied") && told.contains("hint: "), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_extension_that_is_newer_than_its_files_is_left_as_it_is() {
+    with_database(async |db| {
+        let program = Program::new(db, "newer");
+        db.run("UPDATE pg_extension SET extversion = '99.0.0' WHERE extname = 'pg_workflow'").await;
+        let output = program.run(&["doctor"]).await;
+        let told = printed(&output);
+        assert!(
+            told.contains("✗ the extension has version 99.0.0, but the server has only files of the older"),
+            "{told}"
+        );
+        assert!(told.contains("hint: Install the files of version 99.0.0 on the server"), "{told}");
+        let output = program.run(&["install"]).await;
+        let told = printed(&output);
+        assert!(
+            told.starts_with("the extension is already installed, version 99.0.0; the server's files are older\n"),
+            "{told}"
+        );
+        assert_eq!(output.status.code(), Some(1), "{told}");
     })
     .await;
 }

@@ -64,6 +64,10 @@ async fn line_with(child: &mut Child, text: &str) -> BufReader<tokio::process::C
 ///
 /// The shell that `script` starts is replaced: some shells would stay, and end by the ^C that is meant for the program.
 fn on_terminal(program: &Program<'_>, arguments: &[&str]) -> Child {
+    on_kind_of_terminal("xterm", program, arguments)
+}
+
+fn on_kind_of_terminal(kind: &str, program: &Program<'_>, arguments: &[&str]) -> Child {
     let plain = program.command(arguments);
     let words: Vec<&str> = plain.as_std().get_args().map(|word| word.to_str().unwrap()).collect();
     let mut command = Command::new("script");
@@ -74,7 +78,7 @@ fn on_terminal(program: &Program<'_>, arguments: &[&str]) -> Child {
             None => command.env_remove(name),
         };
     }
-    command.env("TERM", "xterm").kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("TERM", kind).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }
 
@@ -228,4 +232,17 @@ fn screens(database: &str, argument: &str) -> usize {
         is_program && has("cmdline", argument) && has("environ", database)
     });
     processes.count()
+}
+
+#[tokio::test]
+async fn a_terminal_that_can_not_be_redrawn_gets_the_text_once() {
+    with_database(async |db| {
+        let program = Program::new(db, "live_dumb");
+        let mut child = on_kind_of_terminal("dumb", &program, &["top"]);
+        let mut printed = String::new();
+        let read = async { child.stdout.take().unwrap().read_to_string(&mut printed).await.unwrap() };
+        tokio::time::timeout(Duration::from_secs(60), read).await.expect("it ends");
+        assert!(printed.contains("0 ready, 0 claimed, 0 workers") && !printed.contains('\x1b'), "{printed:?}");
+    })
+    .await;
 }

@@ -16,3 +16,4 @@ mod servers;
 mod several;
 mod trouble;
 mod work;
+mod work_hardship;

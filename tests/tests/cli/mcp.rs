@@ -103,3 +103,28 @@ async fn an_assistant_that_may_controls_executions() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_assistant_learns_at_once_why_there_is_no_connection_and_may_try_again() {
+    with_database(async |db| {
+        let program = Program::new(db, "mcp_connection");
+        let role = db.role().await;
+        db.run(&format!("ALTER ROLE {role} CONNECTION LIMIT 0")).await;
+        let mut command = program.command(&["mcp"]);
+        command.env("PGUSER", &role).env("PGCONNECT_TIMEOUT", "3600");
+        let client = ().serve(TokioChildProcess::new(command).unwrap()).await.unwrap();
+        let called = call(&client, "overview", json!({}));
+        let told =
+            tokio::time::timeout(std::time::Duration::from_secs(60), called).await.expect("it answers").unwrap_err();
+        assert!(told.contains("too many connections for role"), "{told}");
+        db.run(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await;
+        let told = call(&client, "overview", json!({})).await.unwrap_err();
+        assert!(told.contains("permission denied"), "{told}");
+        // The connection is lost, and made again.
+        db.run(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")).await;
+        let told = call(&client, "overview", json!({})).await.unwrap_err();
+        assert!(told.contains("permission denied"), "{told}");
+        client.cancel().await.unwrap();
+    })
+    .await;
+}

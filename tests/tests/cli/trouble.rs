@@ -137,3 +137,89 @@ async fn a_service_file_names_the_database() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_service_file_is_not_half_understood() {
+    with_database(async |db| {
+        let program = Program::new(db, "service_wrong");
+        for (text, told) in [
+            (&b"[shop]\nhost=localhost\nsslmod=verify-full\n"[..], ", line 3: sslmod is not supported\n"),
+            (b"[shop]\nrequire_auth=scram-sha-256\n", ", line 2: require_auth is not supported\n"),
+            (b"[shop]\nport=many\n", ", line 2: port is many, which can't be used\n"),
+            (b"[shop]\nuser=\xff\n", " is not UTF-8\n"),
+        ] {
+            let file = program.file("service.conf", "");
+            std::fs::write(&file, text).unwrap();
+            let output = command(&["list", "--service", "shop"]).env("PGSERVICEFILE", &file).output().await.unwrap();
+            let said = crate::program::told(&output);
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains(&format!("{file}{told}")), "{said}");
+        }
+        let folder = program.folder.to_string_lossy().into_owned();
+        let output = command(&["list", "--service", "shop"]).env("PGSERVICEFILE", &folder).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(crate::program::told(&output).contains(&format!("{folder}: ")), "{output:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_lets_nobody_in_says_why_at_once() {
+    with_database(async |db| {
+        let program = Program::new(db, "not_let_in");
+        let role = db.role().await;
+        let quick = async |arguments: &[&str]| {
+            let mut command = program.command(arguments);
+            let output = command.env("PGUSER", &role).env("PGCONNECT_TIMEOUT", "3600").output();
+            let output = tokio::time::timeout(Duration::from_secs(60), output).await.expect("it ends").unwrap();
+            (output.status.code(), crate::program::told(&output))
+        };
+        db.run(&format!("ALTER ROLE {role} CONNECTION LIMIT 0")).await;
+        for arguments in [&["list"][..], &["work", "--action", "shop.it=cat"]] {
+            let (status, told) = quick(arguments).await;
+            assert_eq!(status, Some(3), "{told}");
+            assert!(
+                told.contains("too many connections for role") && told.contains("hint: Close connections"),
+                "{told}"
+            );
+        }
+        db.run(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await;
+        db.run(&format!("REVOKE CONNECT ON DATABASE \"{}\" FROM PUBLIC", db.name)).await;
+        let (status, told) = quick(&["list"]).await;
+        assert_eq!(status, Some(3), "{told}");
+        assert!(told.contains("hint: Run GRANT CONNECT ON DATABASE ") && told.contains(&role), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_file_that_is_ignored_is_mentioned_once() {
+    use std::os::unix::fs::PermissionsExt;
+    with_database(async |db| {
+        let program = Program::new(db, "password_file");
+        let said = async |file: &str| {
+            let output = program.command(&["list"]).env("PGPASSFILE", file).output();
+            let output = tokio::time::timeout(Duration::from_secs(60), output).await.expect("it ends").unwrap();
+            (output.status.code(), told(&output))
+        };
+        let file = program.file("passwords", "*:*:*:*:secret\n");
+        let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o600);
+        assert_eq!(said(&file).await, (Some(0), String::new()));
+        assert_eq!(said("/dev/null").await, (Some(0), String::new()));
+        mode(0o644);
+        let why = "is ignored: others may use it, too (chmod 600 makes it yours alone)";
+        assert_eq!(said(&file).await, (Some(0), format!("warning: the password file {file} {why}\n")));
+        mode(0o600);
+        std::fs::write(&file, b"# mine\n\xff:*:*:*:secret\n").unwrap();
+        let why = "is ignored from line 2 on: it is not UTF-8";
+        assert_eq!(said(&file).await, (Some(0), format!("warning: the password file {file} {why}\n")));
+        let folder = program.folder.to_string_lossy().into_owned();
+        assert!(said(&folder).await.1.contains("is ignored: it is not a plain file"));
+        let pipe = format!("{file}.pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (status, told) = said(&pipe).await;
+        assert_eq!((status, told.contains("is not a plain file")), (Some(2), true), "{told}");
+    })
+    .await;
+}
