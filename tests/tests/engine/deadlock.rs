@@ -86,3 +86,55 @@ async fn a_slot_that_will_become_free_is_no_deadlock() {
     })
     .await;
 }
+
+/// Defines workflows that need a slot of one limit while they have one of the other.
+async fn define_two(session: &mut Session, slots: (i32, i32), timeout: &str) {
+    session
+        .run(format!(
+            "SELECT workflow_set_limit('outer', max_running => {}), workflow_set_limit('inner', max_running => {})",
+            slots.0, slots.1
+        ))
+        .await;
+    session.run("SELECT workflow_tick()").await;
+    for (name, limit) in [("demo.leaf_outer", "outer"), ("demo.leaf_inner", "inner")] {
+        session.define_as(name, &format!("tasks: [{{name: step, action: demo.a, limit: {limit}}}]\n")).await;
+    }
+    let a = format!("{timeout}tasks: [{{name: call, action: demo.leaf_inner, limit: outer}}]\n");
+    session.define_as("demo.outer_first", &a).await;
+    session.define_as("demo.inner_first", "tasks: [{name: call, action: demo.leaf_outer, limit: inner}]\n").await;
+}
+
+/// Starts one execution of each, and returns those that they call.
+async fn start_both(session: &mut Session) -> [i64; 2] {
+    let mut called = [0; 2];
+    for (place, name) in ["demo.outer_first", "demo.inner_first"].into_iter().enumerate() {
+        let id: i64 = session.value(format!("SELECT workflow_start('{name}')")).await;
+        called[place] = session.value(format!("SELECT execution FROM workflow_tree({id}) WHERE parent = {id}")).await;
+    }
+    called
+}
+
+#[tokio::test]
+async fn what_a_worker_a_hold_or_a_timeout_will_end_is_no_deadlock() {
+    for scene in ["deadlock", "worker", "hold", "timeout"] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let slots = if scene == "worker" { (1, 2) } else { (1, 1) };
+            define_two(&mut session, slots, if scene == "timeout" { "timeout: 1h\n" } else { "" }).await;
+            if scene == "worker" {
+                session.run("SELECT workflow_start('demo.leaf_inner')").await;
+                assert_eq!(session.claim(1).await.len(), 1);
+            }
+            let called = start_both(&mut session).await;
+            assert!(session.claim(9).await.is_empty());
+            if scene == "hold" {
+                session.run("SELECT workflow_hold('inner', NULL, workflow.now() + interval '1 minute')").await;
+            }
+            for id in called {
+                let (said, _) = why(&mut session, id).await;
+                assert_eq!(said.contains("deadlock"), scene == "deadlock", "{scene}: {said}");
+            }
+        })
+        .await;
+    }
+}

@@ -229,3 +229,57 @@ async fn a_rerun_of_a_called_execution_is_counted_even_if_the_key_is_locked() {
         .await;
     }
 }
+
+/// A session whose transaction stays open has relied on the request of another one, which is met nevertheless.
+#[tokio::test]
+async fn a_request_is_met_while_somebody_relies_on_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let (mut checks, mut reports) = (Session::new(db).await, Session::new(db).await);
+        let limit = "max_running => 2, rate => 1000, per => '1 second', burst => 5";
+        let tasks = wait_long(&mut session, limit, 6).await;
+        for each in [&mut session, &mut checks, &mut reports] {
+            each.at(200.0).await;
+        }
+        checks.run("BEGIN; SELECT workflow_tick()").await;
+        session.complete(&tasks[0], json!(null)).await;
+        reports.run("BEGIN").await;
+        reports.complete(&tasks[1], json!(null)).await;
+        checks.run("COMMIT").await;
+        assert_eq!(claim_soon(&mut session, 200.0).await.len(), 1);
+        reports.run("COMMIT").await;
+        assert_eq!(claim_soon(&mut session, 203.0).await.len(), 1);
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.limit_wakeup").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_for_a_locked_key_are_few_and_keep_no_other_key_waiting() {
+    with_database(async |db| {
+        let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
+        session.run("SELECT workflow_set_limit('many', max_running => 100)").await;
+        session.run("SELECT workflow_tick()").await;
+        session.define_as("demo.many", "tasks: [{name: a, action: demo.b, limit: many}]").await;
+        session.run("SELECT workflow_start_many('demo.many', array_fill('{}'::jsonb, ARRAY[300]))").await;
+        session.run("SELECT workflow_claim('w2', 1000, '{demo.b}', lease => '1 hour')").await;
+        let tasks = wait_long(&mut session, "max_running => 1", 3).await;
+        session.at(91.0).await;
+        other.run("BEGIN; SELECT FROM workflow.limit_key WHERE limit_name = 'many' FOR NO KEY UPDATE").await;
+        let running = "SELECT workflow_execution FROM workflow.workflow_task_execution WHERE status = 'running' AND action_ref = 'demo.b'";
+        let executions: Vec<(i64,)> = session.rows(format!("{running} ORDER BY 1 LIMIT 50")).await;
+        for (id,) in executions {
+            session.run(format!("SELECT workflow_erase({id})")).await;
+        }
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.limit_wakeup").await, 1);
+        session.complete(&tasks[0], json!(null)).await;
+        let first: i64 = session
+            .value("SELECT workflow_execution FROM workflow.workflow_task_execution WHERE queue_at IS NOT NULL AND action_ref = 'demo.a'")
+            .await;
+        session.run(format!("SELECT workflow_erase({first})")).await;
+        assert_eq!(claim_soon(&mut session, 91.0).await.len(), 1);
+        other.run("COMMIT").await;
+        assert_eq!(claim_soon(&mut session, 93.0).await.len(), 50);
+    })
+    .await;
+}
