@@ -5,7 +5,7 @@ mod plan;
 mod prune;
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output::{self, Style, count};
 use crate::progress::Progress;
 use change::{Change, Kind};

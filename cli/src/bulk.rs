@@ -2,7 +2,7 @@
 
 use crate::connect::{Connection, wait_for};
 use crate::control::{any, parameter, time};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::inspect::status_of;
 use crate::jobs;
 use crate::output::{self, count};

@@ -4,7 +4,7 @@ mod formats;
 pub mod load;
 pub mod show;
 
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::files::{self, Kind};
 use crate::output::{self, Style, count};
 use conductor::finding::{Finding, Severity};

@@ -3,7 +3,7 @@
 mod passfile;
 mod service;
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use chrono::Local;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection};

@@ -36,7 +36,7 @@ mod timeline;
 mod work;
 
 use crate::connect::Connection;
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output;
 use crate::stop::Stop;
 use crate::work::duration;

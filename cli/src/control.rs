@@ -1,7 +1,7 @@
 //! `pg-workflow start, signal, pause, resume, cancel, rerun`: changes executions.
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::explore;
 use crate::inspect;
 use crate::output;

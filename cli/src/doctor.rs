@@ -3,7 +3,7 @@
 mod look;
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output::{self, Style, styled, visible};
 use look::Check;
 pub use look::require_extension;

@@ -1,7 +1,7 @@
 //! `pg-workflow explore`: looks for possible problems of a workflow.
 
 use crate::check::load::{self, Loaded, Unusable};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::files;
 use crate::output::{self, count};
 use crate::progress::Progress;

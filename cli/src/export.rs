@@ -1,7 +1,7 @@
 //! `pg-workflow export`: writes the contents of a database into a directory, as `apply` reads it.
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output::{self, count};
 use crate::progress::Progress;
 use futures::TryStreamExt;

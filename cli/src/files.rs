@@ -4,7 +4,7 @@
 //! marked `yaml file=NAME`: it is treated as a directory, `guide.md/NAME`. A block marked `yaml file=NAME fails` shows
 //! what goes wrong: a definition with errors, or tests that fail.
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use conductor::limits::Limits;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

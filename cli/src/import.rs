@@ -8,7 +8,7 @@ mod yaml;
 mod yaql;
 
 use crate::check::show;
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::files;
 use crate::output::{self, Style, count};
 use conductor::finding::{Finding, Severity};

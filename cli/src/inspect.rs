@@ -8,7 +8,7 @@ pub use graph::{Graph, Layer, draw as graph, layers as graph_layers};
 pub use timeline::{Timeline, show as timeline};
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output::{self, Style, styled, visible};
 use crate::table::{self, cell, optional, table};
 use futures::TryStreamExt;

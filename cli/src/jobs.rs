@@ -1,7 +1,7 @@
 //! `pg-workflow jobs`: bulk jobs, and how far they have got.
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::inspect;
 use crate::output::{self, Style, styled};
 use crate::progress::Progress;

@@ -9,7 +9,7 @@ mod connect;
 mod console;
 mod control;
 mod doctor;
-mod ending;
+mod exit_status;
 mod explore;
 mod export;
 mod files;
@@ -33,7 +33,7 @@ mod watch;
 mod work;
 
 use clap::{ColorChoice, Parser, Subcommand};
-use ending::Ending;
+use exit_status::Ending;
 use std::process::ExitCode;
 
 /// Check, test and apply pg_workflow workflows, watch their executions, and run commands as workers.
@@ -131,7 +131,7 @@ fn main() -> ExitCode {
 }
 
 /// Returns the result of a command: how it ended, or why it could not be carried out.
-type Ended = Result<Ending, ending::Failure>;
+type Ended = Result<Ending, exit_status::Failure>;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! `pg-workflow completions` and `man`: what shells and `man` read.
 
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;

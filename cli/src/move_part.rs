@@ -4,7 +4,7 @@
 //! an interrupted move. The rules are in the functions that it calls, in sql/move_part.sql.
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output;
 use crate::progress::Progress;
 use pg_workflow_client::{Engine, Error};

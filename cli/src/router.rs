@@ -11,7 +11,7 @@ mod plproxy;
 mod routes;
 
 use crate::connect::wait_for;
-use crate::ending::Ending;
+use crate::exit_status::Ending;
 use crate::output;
 use map::Servers;
 
@@ -63,7 +63,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     };
     let (api, servers) = wait_for(async {
         let servers = Servers::ask(urls).await?;
-        Ok::<_, crate::ending::Failure>((api::read(servers.publisher_url()).await?, servers))
+        Ok::<_, crate::exit_status::Failure>((api::read(servers.publisher_url()).await?, servers))
     })??;
     let unowned = servers.unowned();
     if !unowned.is_empty() {

@@ -1,6 +1,6 @@
 //! A screen that is redrawn repeatedly, and that restores the terminal afterwards.
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use crate::output;
 use crate::stop::Stop;
 use crate::table::{self, cut};

@@ -1,6 +1,6 @@
 //! The signals that ask the program to end: ^C, SIGTERM, and SIGHUP, which says that its terminal is gone.
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Listens for these signals. From then on, they no longer end the program by themselves.

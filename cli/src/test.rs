@@ -6,7 +6,7 @@ mod tap;
 mod watch;
 
 use crate::check::load::{self, Loaded, Unusable};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::files::{self, Kind};
 use crate::output::{self, Style, count};
 use crate::progress::Progress;

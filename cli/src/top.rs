@@ -1,7 +1,7 @@
 //! `pg-workflow top`: what the whole database is doing.
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output::{self, Style, count, styled};
 use crate::screen::{Screen, more, share};
 use crate::table::{self, Cell, ago, cell, optional, table};

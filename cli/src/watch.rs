@@ -1,7 +1,7 @@
 //! `pg-workflow watch`: follows an execution until it ends.
 
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::inspect::{self, Layer, event_cells};
 use crate::output::{self, Style, styled, visible};
 use crate::picture;

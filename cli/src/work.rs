@@ -6,7 +6,7 @@ mod trouble;
 
 use crate::connect::{Connection, wait_for};
 use crate::doctor::require_extension;
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output::{self, Style, count};
 use crate::stop::Stop;
 use handler::Handler;

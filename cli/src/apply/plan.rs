@@ -2,7 +2,7 @@
 
 use crate::check::load::pack_findings;
 use crate::check::show;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use crate::files::{self, Kind};
 use crate::output::{self, count};
 use crate::pack;

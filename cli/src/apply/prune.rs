@@ -2,7 +2,7 @@
 
 use super::change::{Change, Kind};
 use super::plan::Plan;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use futures::TryStreamExt;
 use pg_workflow_client::model::{Action, UpdateWorkflowDefinitionInput, WorkflowDefinition};
 use pg_workflow_client::repository::{

@@ -1,7 +1,7 @@
 //! The file of passwords, which sqlx reads: what is wrong with it, which sqlx does not say.
 
 use super::variable;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use crate::output;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};

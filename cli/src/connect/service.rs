@@ -1,7 +1,7 @@
 //! Service files.
 
 use super::{is_mode, is_port, variable};
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 

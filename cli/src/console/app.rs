@@ -55,6 +55,11 @@ impl Visit {
         Visit { viewer, uri: address.parse().unwrap_or_default(), headers: HeaderMap::new(), refused }
     }
 
+    /// Returns the page's address, with its query.
+    pub fn address(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |address| address.as_str())
+    }
+
     /// Returns what was typed into a form of the page.
     pub fn sent(&self, form: &str) -> Sent<'_> {
         Sent::of(self.refused.as_ref(), form)

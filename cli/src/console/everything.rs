@@ -5,7 +5,6 @@ use super::filter;
 use super::form::Fields;
 use super::page;
 use super::problem::Problem;
-use super::search;
 use maud::{Markup, html};
 use pg_workflow_client::model::ExecutionStatus;
 use pg_workflow_client::{Engine, FoundExecution, SearchFilter};
@@ -122,7 +121,7 @@ pub fn form(app: &App, fields: &Fields, visit: &Visit, matches: Matches) -> Mark
             p { "A bulk job applies the action to every execution that exists now and matches this search, including those on other pages:" }
             p { (filter::words(&filter, &app.masks)) }
             @if reruns != Reruns::None { p.dim { (RERUN) } }
-            (sent.form("all", "/jobs", search::address(visit), html! {
+            (sent.form("all", "/jobs", visit.address(), html! {
                 (page::hidden("filter", &filter.to_string()))
                 div.bulk {
                     label { "Do" select name="action" required {

@@ -2,7 +2,7 @@
 
 use super::hint;
 use super::page;
-use crate::ending::{MISSING, is_missing};
+use crate::exit_status::{MISSING, is_missing};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pg_workflow_client::Error;

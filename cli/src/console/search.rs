@@ -96,7 +96,7 @@ fn form(fields: &Fields) -> Markup {
 }
 
 fn results(app: &App, fields: &Fields, found: &[FoundExecution], visit: &Visit) -> Markup {
-    let (back, sent) = (address(visit), visit.sent("selected"));
+    let (back, sent) = (visit.address(), visit.sent("selected"));
     let rows = html! { @for row in found {
         @if let Some(id) = row.execution {
             tr {
@@ -133,10 +133,6 @@ fn results(app: &App, fields: &Fields, found: &[FoundExecution], visit: &Visit) 
             @if let Some(row) = more { a rel="next" href=(fields.address("/executions", &[("after", Some(&row.cursor))])) { "Older" } }
         }
     }
-}
-
-pub fn address(visit: &Visit) -> &str {
-    visit.uri.path_and_query().map_or("/executions", |address| address.as_str())
 }
 
 fn actions(sent: Sent) -> Markup {

@@ -1,6 +1,6 @@
 //! The checks of `doctor`.
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use crate::output::{self, count};
 use crate::table::ago;
 use chrono::{TimeDelta, Utc};

@@ -1,6 +1,6 @@
 //! Pictures as the output of a command: SVG or PNG, printed or written to a file.
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use crate::output;
 use crate::picture;
 use std::io::IsTerminal;

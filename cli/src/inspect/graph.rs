@@ -3,7 +3,7 @@
 use super::drawing::{Drawing, Kind};
 use crate::check::load;
 use crate::connect::{Connection, wait_for};
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::files;
 use crate::output::{Style, styled, visible};
 use crate::picture::{self, Paint};

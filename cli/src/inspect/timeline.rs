@@ -3,7 +3,7 @@
 use super::drawing::Drawing;
 use super::{Many, One, rows};
 use crate::connect::wait_for;
-use crate::ending::{Ending, Failure};
+use crate::exit_status::{Ending, Failure};
 use crate::output::{style_of, styled, visible};
 use crate::picture::{self, Bar, Paint, took};
 use crate::table;

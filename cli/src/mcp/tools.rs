@@ -1,6 +1,6 @@
 //! The tools of the protocol: their names, their arguments, and the calls that they make.
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use pg_workflow_client::model::WorkflowDefinition;
 use pg_workflow_client::repository::{List, WorkflowDefinitionRepository};
 use pg_workflow_client::{Engine, ExecutionFilter, Page, RerunInput, SignalInput, StartInput};

@@ -1,6 +1,6 @@
 //! Draws a picture as PNG, with a font of its own, because the machine may have none.
 
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 

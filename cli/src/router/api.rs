@@ -1,7 +1,7 @@
 //! The API, read from the catalog of a server.
 
 use crate::connect::Connection;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use serde::Deserialize;
 use sqlx::Connection as _;
 

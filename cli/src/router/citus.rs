@@ -9,7 +9,7 @@ use super::api::{Api, Column, Function, Relation};
 use super::front::{self, Front, declared, literal, numbered, quote};
 use super::map::Servers;
 use super::routes::Route;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use std::fmt::Write;
 
 /// Returns the SQL that turns the coordinator of a cluster into a router.

@@ -8,7 +8,7 @@ mod body;
 
 use super::api::{Api, Column, Function, Relation};
 use super::routes::{self, Route};
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use body::Body;
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! The servers, and which parts each of them has.
 
 use crate::connect::Connection;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use pg_workflow_client::Engine;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};

@@ -7,7 +7,7 @@ use super::api::{Api, Function, Relation};
 use super::front::{self, Front, called, declared, literal, numbered, quote};
 use super::map::{Server, Servers};
 use super::routes::Route;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use std::fmt::Write;
 
 /// Cluster for calls of workers, which time out; other calls may take long.

@@ -1,7 +1,7 @@
 //! Where each function is executed, as listed and explained in `routes.txt`.
 
 use super::api::Function;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 
 /// Where and how a function or a view is executed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Coverage of definitions by tests, as figures and as pictures.
 
 use crate::check::load::Loaded;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use crate::output;
 use crate::picture::{self, Paint};
 use crate::test::{Arguments, Format, Tested};

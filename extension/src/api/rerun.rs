@@ -3,12 +3,12 @@
 use crate::argument::{MOST_ELEMENTS, check_count, check_reason};
 use crate::engine::advance::Advance;
 use crate::engine::called_executions;
-use crate::engine::control;
 use crate::engine::family_lock::Family;
 use crate::engine::family_lock::{Patience, lock};
 use crate::engine::rerun::hindrance;
 use crate::engine::rerun::{ended_tasks, failed, refused, rerun_tasks};
 use crate::engine::settle::settle;
+use crate::engine::{control, control_log};
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::list::List;
@@ -63,7 +63,7 @@ fn rerun(
         calls.push((task, *caller));
         top = *caller;
     }
-    control::log(client, wanted.execution, "rerun", wanted.reason, Some(wanted.detail.clone()), Vec::new(), now)?;
+    control_log::add(client, wanted.execution, "rerun", wanted.reason, Some(wanted.detail.clone()), Vec::new(), now)?;
     called_executions::log_reached(&advance, "rerun", ancestors.iter().map(|ancestor| (*ancestor, id)).collect())?;
     rerun_tasks(&mut advance, wanted.execution, top, &tasks)?;
     settle(&mut advance, None)?;

@@ -1,10 +1,8 @@
 //! Reading the changes that branches have published, as far as a step needs them.
 
-use crate::engine::reports::Taken;
-use crate::engine::run::as_data;
 use crate::error::Error;
 use crate::pg::id;
-use crate::pg::jsonb::Jsonb;
+use crate::pg::jsonb::{Jsonb, as_data};
 use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::store::run::Run;
@@ -13,20 +11,20 @@ use conductor::graph::read_set::Needs;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads the changes that reports need, by execution: those visible to the reported tasks if variables are read, and
-/// those that their branches add to.
+/// Reads the changes that reports need, by execution: those visible to the reported tasks, given their contexts, if
+/// variables are read, and those that their branches add to.
 pub fn load<'r>(
     client: &SpiClient,
-    wanted: impl Iterator<Item = (&'r Run, &'r Needs, &'r [Taken<'r>])>,
+    wanted: impl Iterator<Item = (&'r Run, &'r Needs, Vec<&'r [u32]>)>,
 ) -> Result<BTreeMap<i64, KnownChanges>, Error> {
     let (mut runs, mut changes) = (Vec::new(), Vec::new());
-    for (run, needs, reports) in wanted.filter(|(run, ..)| run.before.state.base.is_some()) {
+    for (run, needs, contexts) in wanted.filter(|(run, ..)| run.before.state.base.is_some()) {
         let state = &run.before.state;
         let mut numbers = BTreeSet::new();
         // If there is only one branch, it may rewrite everything that it sees.
         let sees = needs.variables || needs.publishes && state.live == 1;
         numbers.extend(state.trunk.filter(|_| sees));
-        for context in reports.iter().filter_map(|report| report.outcome.row.as_ref()).map(|row| &row.context) {
+        for context in contexts {
             if sees {
                 numbers.extend(context.iter().copied().map(number_of));
             } else if needs.publishes {

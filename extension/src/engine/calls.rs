@@ -1,8 +1,8 @@
 //! Calls of workflows: starts the called executions, and reruns those that an earlier attempt has started.
 
 use crate::engine::advance::Advance;
-use crate::engine::due::postpone;
 use crate::engine::own_report::OwnReport;
+use crate::engine::postponed::postpone;
 use crate::engine::rerun::{self, Recall};
 use crate::engine::{start, startable};
 use crate::error::Error;

@@ -1,6 +1,6 @@
 //! Operations on an execution that has not ended: pause, resume, cancel.
 
-use crate::engine::bulk;
+use crate::engine::control_log;
 use crate::engine::family_lock::{Family, Patience, lock};
 use crate::engine::propagation;
 use crate::engine::settle::settle;
@@ -48,7 +48,7 @@ pub fn control(
         }
         Action::Pause => {
             let paused = family.pause(reason)?;
-            log(client, execution, "pause", reason, None, paused, now)?;
+            control_log::add(client, execution, "pause", reason, None, paused, now)?;
         }
         Action::Resume if family.over => {
             return is("resumed", "Only executions that have not ended can be resumed.", status.name());
@@ -56,7 +56,7 @@ pub fn control(
         Action::Resume if !paused => {}
         Action::Resume => {
             let resumed = family.resume()?;
-            log(client, execution, "resume", reason, None, resumed, now)?;
+            control_log::add(client, execution, "resume", reason, None, resumed, now)?;
         }
         Action::Cancel | Action::ForceCancel if family.over && status == Status::Cancelled => {}
         Action::Cancel | Action::ForceCancel if family.over => {
@@ -67,14 +67,14 @@ pub fn control(
         Action::Cancel => {
             // Logged first, because the events of the executions that the cancel reaches are derived from the one that
             // it came from.
-            log(client, execution, "cancel", reason, None, Vec::new(), now)?;
+            control_log::add(client, execution, "cancel", reason, None, Vec::new(), now)?;
             family.advance.apply(family.id, |conductor| conductor.cancel())?;
             settle(&mut family.advance, None)?;
         }
         Action::ForceCancel if family.is_forced() => family.cancel_again()?,
         Action::ForceCancel => {
             let detail = Some(r#"{"force": true}"#.to_owned());
-            log(client, execution, "cancel", reason, detail, Vec::new(), now)?;
+            control_log::add(client, execution, "cancel", reason, detail, Vec::new(), now)?;
             family.advance.apply(family.id, |conductor| conductor.force_cancel())?;
             settle(&mut family.advance, None)?;
         }
@@ -140,22 +140,6 @@ impl Family<'_, '_> {
         propagation::note(&self.advance, &resumed, &self.unvisited)?;
         Ok(resumed)
     }
-}
-
-/// Logs an operation on a locked execution and on the executions that it reached from there.
-pub fn log(
-    client: &SpiClient,
-    execution: i64,
-    what: &str,
-    message: Option<&str>,
-    detail: Option<String>,
-    reached: Vec<i64>,
-    now: TimestampWithTimeZone,
-) -> Result<(), Error> {
-    let (detail, reached, author) = (detail.into(), reached.into(), bulk::author().into());
-    let arguments = [execution.into(), what.into(), message.into(), detail, now.into(), reached, author];
-    statements::run(client, include_str!("../../queries/log_control.sql"), &arguments)?;
-    Ok(())
 }
 
 /// Returns the value of the enum `workflow.execution_status` with this label: the number of its row.

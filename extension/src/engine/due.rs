@@ -1,5 +1,5 @@
-//! Due work: where it is looked for, and how it is locked, ended and postponed. What is done about it when its time has come is
-//! in [`timeouts`](crate::engine::timeouts) and in the modules that [`tick`](crate::engine::tick) calls.
+//! Due work: where it is looked for, and how it is locked and ended. What is done about it when its time has come is in
+//! [`timeouts`](crate::engine::timeouts) and in the modules that [`tick`](crate::engine::tick) calls.
 
 use crate::engine::finish::finish;
 use crate::engine::report::{TaskReport, WorkerReport};
@@ -52,14 +52,6 @@ pub fn end(
     let outcomes: Vec<TaskReport> = tasks.map(outcome).collect();
     if !outcomes.is_empty() {
         finish(client, outcomes, now, Reporter::Engine, None)?;
-    }
-    Ok(())
-}
-
-/// Leaves tasks that the engine executes itself to the next tick.
-pub fn postpone(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
-    if !tasks.is_empty() {
-        statements::run(client, include_str!("../../queries/postpone_tasks.sql"), &[tasks.into(), now.into()])?;
     }
     Ok(())
 }

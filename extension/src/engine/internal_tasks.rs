@@ -2,8 +2,8 @@
 
 use crate::engine::advance::Advance;
 use crate::engine::calls::{self, Call, Calls};
-use crate::engine::due::postpone;
 use crate::engine::own_report::OwnReport;
+use crate::engine::postponed::postpone;
 use crate::engine::signal_waits;
 use crate::engine::undo_children::{self, UndoneCall};
 use crate::error::Error;

@@ -5,11 +5,11 @@ use crate::engine::branch_changes;
 use crate::engine::own_report::OwnReport;
 use crate::engine::pending_reports;
 use crate::engine::report::{Answer, TaskReport, find_rows};
+use crate::engine::run::load_facts;
 use crate::engine::run::{ReportedItem, Reports};
-use crate::engine::run::{as_data, load_facts};
 use crate::error::{Error, Refusal};
 use crate::pg::id::by_part;
-use crate::pg::jsonb::Jsonb;
+use crate::pg::jsonb::{Jsonb, as_data};
 use crate::pg::random;
 use crate::pg::statements;
 use crate::store::reporter::Reporter;
@@ -143,7 +143,11 @@ pub fn report_round<'t, 'o>(
     let deferred_reports = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
     let mut current = Reports { tasks: deferred_reports, ..Reports::default() };
     let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
-    let changed = wanted.iter().map(|(run, needs)| (*run, needs, open.get(&run.id).copied().unwrap_or_default()));
+    let contexts = |run: &Run| {
+        let reports = open.get(&run.id).copied().unwrap_or_default();
+        reports.iter().filter_map(|report| Some(report.outcome.row.as_ref()?.context.as_slice())).collect()
+    };
+    let changed = wanted.iter().map(|(run, needs)| (*run, needs, contexts(run)));
     let mut changes = branch_changes::load(advance.client, changed)?;
     let inputs = undo_inputs(advance, open)?;
     let mut rest = BTreeMap::new();

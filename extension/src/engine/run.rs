@@ -3,7 +3,7 @@
 use crate::engine::branch_changes;
 use crate::error::Error;
 use crate::pg::clock;
-use crate::pg::jsonb::Jsonb;
+use crate::pg::jsonb::{Jsonb, as_data};
 use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::store::run::Run;
@@ -226,12 +226,6 @@ fn row_end(rows: &Rows, index: Option<u32>, (status, result): (usize, usize), sk
             attempts: rows.get::<i32>(result + 4)?.unwrap_or_default() as u32,
         },
     })
-}
-
-/// Converts a stored value to data; a missing value becomes null. If the value cannot be read, the expressions that use
-/// it fail, and with them their workflow, but not the call: nothing once stored may prevent an execution from ending.
-pub fn as_data(value: Option<Jsonb>) -> Data {
-    value.map_or_else(|| Data::from(()), Jsonb::data)
 }
 
 /// Loads the facts that a batch needs. The number of statements does not depend on the batch's size. Tasks in

@@ -3,9 +3,10 @@
 
 use crate::cache::foreign_parts;
 use crate::cache::graphs;
-use crate::engine::control;
+use crate::engine::control_log;
 use crate::engine::finish::{finish, take_up};
 use crate::engine::report::{TaskReport, WorkerReport};
+use crate::engine::signal_payload::{payload_value, violation};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
@@ -15,7 +16,7 @@ use conductor::expression::Rendering;
 use conductor::graph::{Graph, Node};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A signal sent to an execution.
 pub struct Signal<'a> {
@@ -68,7 +69,7 @@ impl Signal<'_> {
         detail.extend(waiting.map(|task| ("task".to_owned(), json!(task))));
         detail.extend(self.error.map(|_| ("failed".to_owned(), json!(true))));
         let detail = serde_json::Value::Object(detail).to_string();
-        control::log(client, self.execution, "signal", Some(self.name), Some(detail), Vec::new(), now)?;
+        control_log::add(client, self.execution, "signal", Some(self.name), Some(detail), Vec::new(), now)?;
         if waiting.is_none() {
             return Ok("kept");
         }
@@ -147,23 +148,6 @@ impl Signal<'_> {
         let message = format!("execution {} never waits for signal {name}", self.execution);
         Err(Error::refused(Code::WRONG_STATE, message, hint))
     }
-}
-
-/// Returns a payload as a value; null if there is none.
-pub fn payload_value(text: Option<&str>) -> Result<Value, Error> {
-    let value = text.map(conductor::json::from_text::<Value>).transpose();
-    value.map(Option::unwrap_or_default).map_err(|error| {
-        Error::refused(Code::INVALID_ARGUMENT, "the payload cannot be used", "Send JSON without NUL characters.")
-            .with_detail(error.to_string())
-    })
-}
-
-/// Returns why a task cannot accept a payload; `None` if it can.
-pub fn violation(node: &Node, payload: &Value) -> Option<String> {
-    let violations = node.signal_schema.as_ref()?.violations(payload);
-    let first = violations.list.first()?;
-    let place = if first.path.is_empty() { String::new() } else { format!(" at {}", first.path) };
-    Some(format!("{}{place}", first.message))
 }
 
 /// A locked execution to which a signal is addressed.

@@ -2,7 +2,7 @@
 
 use crate::engine::advance::Advance;
 use crate::engine::own_report::OwnReport;
-use crate::engine::signal::{payload_value, violation};
+use crate::engine::signal_payload::{payload_value, violation};
 use crate::error::Error;
 use crate::pg::statements;
 use conductor::engine::state::TaskEnd;

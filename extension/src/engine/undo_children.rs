@@ -3,8 +3,8 @@
 use crate::engine::advance::Advance;
 use crate::engine::called_executions::{log_reached, undone};
 use crate::engine::calls::link;
-use crate::engine::due::postpone;
 use crate::engine::own_report::OwnReport;
+use crate::engine::postponed::postpone;
 use crate::engine::rerun;
 use crate::error::Error;
 use crate::limits::assign;

@@ -2,7 +2,7 @@
 //! their slots, and come to wait, is in [`limits::concurrency`](crate::limits::concurrency).
 
 use crate::engine::advance::Advance;
-use crate::engine::{called_executions, control};
+use crate::engine::{called_executions, control_log};
 use crate::error::Error;
 use crate::limits::concurrency::{LOOK_AGAIN, begin, enter, load, note};
 use crate::limits::take::LimitKey;
@@ -48,7 +48,7 @@ pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Resu
         }
         let reason = format!("execution {newest} has taken its place");
         for execution in &locked {
-            control::log(advance.client, *execution, "cancel", Some(&reason), None, Vec::new(), advance.now)?;
+            control_log::add(advance.client, *execution, "cancel", Some(&reason), None, Vec::new(), advance.now)?;
         }
         called_executions::cancel(advance, locked, false)?;
     }

@@ -155,6 +155,12 @@ impl Jsonb {
     }
 }
 
+/// Converts a stored value to data; a missing value becomes null. If the value cannot be read, the expressions that use
+/// it fail, and with them their workflow, but not the call: nothing once stored may prevent an execution from ending.
+pub fn as_data(value: Option<Jsonb>) -> Data {
+    value.map_or_else(|| Data::from(()), Jsonb::data)
+}
+
 /// Whether a number is larger than any double. PostgreSQL stores numbers in digits of four decimal places. A short
 /// number, which is marked by its first bit, has fewer than 64 of them before the point; in a long one, the second two
 /// bytes give the weight of the first digit.

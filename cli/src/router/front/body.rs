@@ -1,7 +1,7 @@
 //! Bodies of the public functions.
 
 use super::literal;
-use crate::ending::Failure;
+use crate::exit_status::Failure;
 use crate::router::api::Function;
 use crate::router::routes::{Combine, Route};
 
