@@ -42,20 +42,24 @@ BEGIN
       UNION
       SELECT t.execution FROM family AS f
       JOIN workflow.workflow_task_execution AS t ON t.part = (f.id >> 48)::int AND t.workflow_execution = f.id
-      WHERE t.calls AND t.execution IS NOT NULL AND NOT workflow.is_end(t.status))
+      WHERE t.calls AND t.execution IS NOT NULL AND NOT workflow.is_end(t.status)),
+    member AS (
+      (SELECT c.id FROM callers AS c LIMIT 100)
+      UNION ALL
+      (SELECT f.id FROM family AS f LIMIT 100))
     SELECT EXISTS (
-        SELECT FROM (SELECT c.id FROM callers AS c UNION SELECT f.id FROM family AS f LIMIT 100) AS m
+        SELECT FROM member AS m
         JOIN workflow.workflow_execution AS w ON w.part = (m.id >> 48)::int AND w.id = m.id
         WHERE w.due_at < 'infinity')
       OR EXISTS (
-        SELECT FROM (SELECT c.id FROM callers AS c UNION SELECT f.id FROM family AS f LIMIT 100) AS m
+        SELECT FROM member AS m
         CROSS JOIN LATERAL (
           SELECT t.due_at, t.calls FROM workflow.workflow_task_execution AS t
           WHERE t.part = (m.id >> 48)::int AND t.workflow_execution = m.id LIMIT 1000) AS t
         WHERE t.calls AND t.due_at < 'infinity'));
 END $$;
 COMMENT ON FUNCTION workflow.has_deadline(bigint) IS
-  'Whether a time limit will end an execution, one of its callers, or one that it has called.';
+  'Whether a time limit will end an execution, one of its callers, or one that it has called. Examines up to 100 of either, and 1000 tasks of each.';
 REVOKE ALL ON FUNCTION workflow.has_deadline(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.find_deadlock(key bigint, now timestamptz) RETURNS bigint
