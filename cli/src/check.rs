@@ -7,8 +7,8 @@ pub mod show;
 use crate::exit_status::{Ending, Failure};
 use crate::files::{self, Kind};
 use crate::output::{self, Style, count};
+use conductor::bounds::Bounds;
 use conductor::finding::{Finding, Severity};
-use conductor::limits::Limits;
 use conductor::view::diagram;
 use formats::Format;
 pub use formats::annotation;
@@ -111,7 +111,7 @@ fn check(path: &Path, catalogues: &mut Catalogues) -> Result<Checked, String> {
     let source = files::read(path).map_err(|error| error.to_string())?;
     let findings = match Kind::of_named(path) {
         Kind::Definition => {
-            conductor::language::validate::check(&source, catalogues.of(path), &Limits::default()).findings
+            conductor::language::validate::check(&source, catalogues.of(path), &Bounds::default()).findings
         }
         Kind::Tests => load::test_findings(path)?,
         Kind::Pack => crate::check::load::pack_findings(path, &source),

@@ -5,7 +5,7 @@ use crate::exit_status::{Ending, Failure};
 use crate::files;
 use crate::output::{self, count};
 use crate::progress::Progress;
-use conductor::limits::Limits;
+use conductor::bounds::Bounds;
 use conductor::rehearsal::checked_parameters;
 use conductor::rehearsal::explore::{Explored, Samples, explore_and_tell};
 use conductor::source::Source;
@@ -84,7 +84,7 @@ fn inputs(
         None => None,
         Some(file) => {
             let (source, script) = load::script(file).map_err(|why| refuse(why, file))?;
-            let findings = script.check(&loaded.graph, &Limits::default());
+            let findings = script.check(&loaded.graph, &Bounds::default());
             if !findings.is_empty() {
                 return Err(refuse(Unusable::Errors(source, findings), file));
             }
@@ -118,7 +118,7 @@ pub fn map(given: &str, what: &str) -> Result<Value, Failure> {
 
 /// Reads YAML or JSON. The error says why that failed.
 pub fn value(source: &[u8]) -> Result<Value, String> {
-    let (source, defects) = Source::read(source, &Limits::default());
+    let (source, defects) = Source::read(source, &Bounds::default());
     match (defects.first(), source.root()) {
         (None, Some(root)) => Ok(source.value(root)),
         (defect, _) => Err(defect.map_or("it is empty", |defect| defect.message.as_str()).to_owned()),

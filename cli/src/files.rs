@@ -5,7 +5,7 @@
 //! what goes wrong: a definition with errors, or tests that fail.
 
 use crate::exit_status::Failure;
-use conductor::limits::Limits;
+use conductor::bounds::Bounds;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -171,7 +171,7 @@ fn blocks(page: &str) -> impl Iterator<Item = Block<'_>> {
 /// Reads a file, or standard input for `-`, as far as is needed to notice that it is too large. A file of a page has as
 /// many empty lines before it as the page has lines, so that places in it are places in the page.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let most = Limits::default().source_bytes as u64 + 1;
+    let most = Bounds::default().source_bytes as u64 + 1;
     let mut source = Vec::new();
     if path == Path::new("-") {
         io::stdin().take(most).read_to_end(&mut source)?;

@@ -11,11 +11,11 @@ use crate::check::show;
 use crate::exit_status::{Ending, Failure};
 use crate::files;
 use crate::output::{self, Style, count};
+use conductor::bounds::Bounds;
 use conductor::finding::{Finding, Severity};
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::parse::name::is_ref;
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use std::path::{Path, PathBuf};
 
 /// Import a workflow of another system
@@ -97,6 +97,6 @@ fn tell(report: &Report, errors: &[Finding], text: &str, file: &Path) {
 
 /// Returns why the result would be refused: the original was wrong, or the import is.
 fn errors(text: &str) -> Vec<Finding> {
-    let findings = check(text, &EmptyCatalogue, &Limits::default()).findings;
+    let findings = check(text, &EmptyCatalogue, &Bounds::default()).findings;
     findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect()
 }

@@ -1,10 +1,10 @@
 //! The files of a pack besides its definitions: `pack.yaml` describes it, `actions.yaml` lists the actions of workers.
 
+use conductor::bounds::Bounds;
 use conductor::code::Code;
 use conductor::finding::{Finding, Severity};
 use conductor::language::parse::name::{is_pack, is_ref, suggest};
 use conductor::language::schema::Schema;
-use conductor::limits::Limits;
 use conductor::source::{Content, NodeId, Source};
 use pg_workflow_client::RegisterActionInput;
 use pg_workflow_client::model::CreatePackInput;
@@ -31,7 +31,7 @@ pub fn actions_file(folder: &Path) -> Option<PathBuf> {
 
 /// Reads a `pack.yaml` or an `actions.yaml`, by its name, and finds everything that is wrong with it.
 pub fn read(path: &Path, text: &[u8]) -> (Pack, Vec<Finding>) {
-    let (source, defects) = Source::read(text, &Limits::default());
+    let (source, defects) = Source::read(text, &Bounds::default());
     let mut reader = Reader { source: &source, findings: Vec::new() };
     for defect in defects {
         reader.report_at(defect.code.0, defect.at, defect.message, defect.hint);

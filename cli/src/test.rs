@@ -10,7 +10,7 @@ use crate::exit_status::{Ending, Failure};
 use crate::files::{self, Kind};
 use crate::output::{self, Style, count};
 use crate::progress::Progress;
-use conductor::limits::Limits;
+use conductor::bounds::Bounds;
 use conductor::rehearsal::coverage::Coverage;
 use conductor::rehearsal::judge::Difference;
 use conductor::rehearsal::{Verdict, rehearse};
@@ -172,7 +172,7 @@ fn run_file(
         tested.insert(key.clone(), Tested { loaded, coverage: Coverage::default() });
     }
     let Some(tested) = tested.get_mut(&key) else { return Ok(Vec::new()) };
-    let findings = script.check(&tested.loaded.graph, &Limits::default());
+    let findings = script.check(&tested.loaded.graph, &Bounds::default());
     if !findings.is_empty() {
         return Err(tell(Unusable::Errors(source, findings), &file));
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conductor::limits::Limits;
+use conductor::bounds::Bounds;
 use conductor::rehearsal::Script;
 
 fn page(name: &str) -> String {
@@ -79,7 +79,7 @@ fn the_other_examples_can_be_read() {
     assert!(!parts.is_empty());
     for part in parts {
         let script = format!("workflow: a.yaml\n{part}tests: [{{name: a, expect: {{took: 0}}}}]\n");
-        assert_eq!(Script::read(&script, &Limits::default()).1, []);
+        assert_eq!(Script::read(&script, &Bounds::default()).1, []);
     }
 }
 

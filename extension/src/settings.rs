@@ -1,7 +1,7 @@
 //! Settings, all named `pg_workflow.…`.
 
 use crate::pg::process;
-use conductor::limits::Limits;
+use conductor::bounds::Bounds;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -112,10 +112,10 @@ pub fn hand_over_grace() -> i32 {
     HAND_OVER_GRACE.get()
 }
 
-/// Returns the limits for definitions and executions.
-pub fn limits() -> Limits {
+/// Returns the bounds of definitions and executions.
+pub fn bounds() -> Bounds {
     let size = |setting: &GucSetting<i32>| setting.get().max(0) as usize;
-    Limits {
+    Bounds {
         source_bytes: size(&MAX_SOURCE_BYTES),
         depth: size(&MAX_DEPTH),
         alias_nodes: size(&MAX_ALIAS_NODES),
@@ -126,7 +126,7 @@ pub fn limits() -> Limits {
         output_bytes: size(&MAX_OUTPUT_BYTES),
         context_bytes: size(&MAX_CONTEXT_BYTES),
         workflow_depth: size(&MAX_WORKFLOW_DEPTH),
-        ..Limits::default()
+        ..Bounds::default()
     }
 }
 

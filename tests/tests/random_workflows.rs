@@ -1,12 +1,12 @@
 //! Random workflows under random schedules, on the conductor in memory and through SQL on a server: after every step,
 //! both are in the same state. `SCHEDULES=…` plays more of them; `SEED=…` repeats one.
 
-use conductor::engine::state::TaskEnd;
+use conductor::bounds::Bounds;
+use conductor::engine::status::TaskEnd;
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, ReportedRow, RowStatus, Signal, TaskRow};
 use conductor::testing::simulation::{Chance, Step, workflow};
 use conductor::view::task_lists::TaskLists;
@@ -367,8 +367,8 @@ impl Served<'_> {
 /// Returns a workflow without findings, and its graph.
 fn valid(seed: u64) -> Option<(String, Arc<Graph>)> {
     let source = workflow(&mut Chance::new(seed)).to_string();
-    let definition = check(&source, &EmptyCatalogue, &Limits::default()).definition?;
-    Some((source, Arc::new(Graph::compile(&definition, Limits::default()).expect("compiles"))))
+    let definition = check(&source, &EmptyCatalogue, &Bounds::default()).definition?;
+    Some((source, Arc::new(Graph::compile(&definition, Bounds::default()).expect("compiles"))))
 }
 
 /// The first difference, and what led to it.

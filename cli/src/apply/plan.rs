@@ -6,11 +6,11 @@ use crate::exit_status::Failure;
 use crate::files::{self, Kind};
 use crate::output::{self, count};
 use crate::pack;
+use conductor::bounds::Bounds;
 use conductor::code::Code;
 use conductor::finding::{Finding, Severity};
 use conductor::language::catalogue::{EmptyCatalogue, calls};
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use pg_workflow_client::Error;
 pub use pg_workflow_client::RegisterActionInput as ActionInput;
 pub use pg_workflow_client::model::CreatePackInput as PackInput;
@@ -75,7 +75,7 @@ impl Plan {
     }
 
     fn add_definition(&mut self, path: &Path, source: Vec<u8>) -> Vec<Finding> {
-        let checked = check(&source, &EmptyCatalogue, &Limits::default());
+        let checked = check(&source, &EmptyCatalogue, &Bounds::default());
         if let Some(definition) = checked.definition {
             let undone = definition.tasks.iter().filter_map(|task| task.undo.as_ref()).map(|undo| undo.action.clone());
             self.definitions.push(Definition {

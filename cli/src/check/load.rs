@@ -4,13 +4,13 @@ use crate::check::show;
 use crate::files;
 use crate::output::count;
 use crate::pack::{self, Pack};
+use conductor::bounds::Bounds;
 use conductor::code::Code;
 use conductor::finding::{Finding, Severity};
 use conductor::graph::Graph;
 use conductor::language::catalogue::{Action, Catalogue, EmptyCatalogue, calls};
 use conductor::language::parse::{Parsed, parse};
 use conductor::language::validate::validate;
-use conductor::limits::Limits;
 use conductor::rehearsal::Script;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -70,14 +70,14 @@ pub fn definition(path: &Path) -> Result<Loaded, Unusable> {
 
 /// Reads a definition from its text.
 pub fn definition_of(name: String, source: Vec<u8>) -> Result<Loaded, Unusable> {
-    let limits = Limits::default();
-    let parsed = parse(&source, &limits);
-    let findings = validate(&parsed, &EmptyCatalogue, &limits);
+    let bounds = Bounds::default();
+    let parsed = parse(&source, &bounds);
+    let findings = validate(&parsed, &EmptyCatalogue, &bounds);
     let errors: Vec<Finding> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
     if !errors.is_empty() {
         return Err(Unusable::Errors(source, errors));
     }
-    let compiled = parsed.definition.as_ref().map(|definition| Graph::compile(definition, limits));
+    let compiled = parsed.definition.as_ref().map(|definition| Graph::compile(definition, bounds));
     let compiled = compiled.ok_or_else(|| Unusable::Why("it is empty".to_owned()))?;
     let graph = compiled.map_err(|error| Unusable::Why(error.to_string()))?;
     Ok(Loaded { name, parsed, graph: Arc::new(graph) })
@@ -86,7 +86,7 @@ pub fn definition_of(name: String, source: Vec<u8>) -> Result<Loaded, Unusable> 
 /// Reads a test file, and returns its text too.
 pub fn script(path: &Path) -> Result<(Vec<u8>, Script), Unusable> {
     let source = files::read(path).map_err(|error| Unusable::Why(error.to_string()))?;
-    let (script, findings) = Script::read(&source, &Limits::default());
+    let (script, findings) = Script::read(&source, &Bounds::default());
     if findings.is_empty() { Ok((source, script)) } else { Err(Unusable::Errors(source, findings)) }
 }
 
@@ -108,7 +108,7 @@ pub fn test_findings(path: &Path) -> Result<Vec<Finding>, String> {
         Err(finding) => return Ok(vec![*finding]),
     };
     match definition(&workflow) {
-        Ok(loaded) => Ok(script.check(&loaded.graph, &Limits::default())),
+        Ok(loaded) => Ok(script.check(&loaded.graph, &Bounds::default())),
         Err(why) => Err(format!("its workflow {} can't be used: {}", workflow.display(), why.told())),
     }
 }
@@ -173,7 +173,7 @@ impl Declared {
         let mut actions: BTreeMap<String, Action> = known.collect();
         for path in files::definitions_of(folder) {
             let Ok(source) = files::read(&path) else { continue };
-            let parsed = parse(&source, &Limits::default());
+            let parsed = parse(&source, &Bounds::default());
             let Some(definition) = &parsed.definition else { continue };
             let called = calls(definition).into_iter().map(str::to_owned).collect();
             let action = Action {

@@ -13,8 +13,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use conductor::bounds::Bounds;
 use conductor::language::parse::parse;
-use conductor::limits::Limits;
 use conductor::rehearsal::coverage::Coverage;
 use conductor::rehearsal::{Script, Verdict, rehearse};
 use maud::{Markup, html};
@@ -90,7 +90,7 @@ async fn body(app: &App, pool: &PgPool, source: &str, tests: &str) -> Result<Pag
 
 /// Returns the name of a draft and its graph, if it can be drawn.
 fn graph(source: &str) -> Option<(String, picture::Graph)> {
-    let parsed = parse(source, &Limits::default());
+    let parsed = parse(source, &Bounds::default());
     let definition = parsed.definition?;
     Some((definition.reference.clone(), picture::of_definition(&definition)))
 }
@@ -123,11 +123,11 @@ async fn run(source: &str, tests: &str) -> Result<Played, Problem> {
 }
 
 fn play(source: Vec<u8>, tests: &[u8]) -> Result<Played, Problem> {
-    let limits = Limits::default();
+    let bounds = Bounds::default();
     let loaded = load::definition_of("draft".to_owned(), source).map_err(|why| Problem::invalid(why.message()))?;
-    let (script, mut findings) = Script::read(tests, &limits);
+    let (script, mut findings) = Script::read(tests, &bounds);
     if findings.is_empty() {
-        findings = script.check(&loaded.graph, &limits);
+        findings = script.check(&loaded.graph, &bounds);
     }
     if let Some(finding) = findings.first() {
         let problem = Problem::invalid(format!("the tests, line {}: {}", finding.line, finding.message));

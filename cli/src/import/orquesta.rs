@@ -5,7 +5,7 @@ mod written;
 
 use super::render::{self, Scope};
 use super::{Report, jinja, names, yaql};
-use conductor::limits::Limits;
+use conductor::bounds::Bounds;
 use conductor::source::{Content, NodeId, Source};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ const WORKFLOW: [&str; 7] = ["version", "description", "input", "vars", "output"
 
 /// Returns a workflow in our language. Anything that can't be converted is reported. The error says why nothing can be.
 pub fn import(text: &[u8], reference: &str, report: &mut Report) -> Result<Value, String> {
-    let (source, defects) = Source::read(text, &Limits::default());
+    let (source, defects) = Source::read(text, &Bounds::default());
     if let Some(defect) = defects.first() {
         let before = &source.text()[..defect.at.min(source.text().len())];
         return Err(format!("line {}: {}", before.matches('\n').count() + 1, defect.message));

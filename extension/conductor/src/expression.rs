@@ -10,10 +10,10 @@ pub mod opaque;
 pub mod overlay;
 pub mod template;
 
+use crate::bounds::Bounds;
 use crate::expression::template::{bound, compiled, metered};
 use crate::interrupt;
 use crate::json;
-use crate::limits::Limits;
 use minijinja::machinery::{self, Instructions};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -69,7 +69,7 @@ type ProgramList<'env> = Vec<Program<'env>>;
 pub struct Programs {
     compiled: Compiled,
     environment: Environment<'static>,
-    limits: Limits,
+    bounds: Bounds,
 }
 
 /// Collects the programs of a graph while it is compiled.
@@ -104,16 +104,16 @@ impl Sources {
     }
 
     /// Compiles everything that was added.
-    pub fn compile(self, limits: Limits) -> Result<Programs, ExpressionError> {
+    pub fn compile(self, bounds: Bounds) -> Result<Programs, ExpressionError> {
         for source in interrupt::checked(&self.list) {
             // Parsing and compiling are recursive. Definitions that did not come through the parser are checked here.
-            bound(source, &limits)
+            bound(source, &bounds)
                 .map_err(|error| ExpressionError { expression: source.clone(), message: error.message })?;
         }
         let compiled = Compiled::try_new(self.list, |sources| {
             interrupt::checked(sources).map(|source| program(source)).collect::<Result<Vec<_>, _>>()
         })?;
-        Ok(Programs { compiled, environment: environment(&limits), limits })
+        Ok(Programs { compiled, environment: environment(&bounds), bounds })
     }
 }
 
@@ -143,7 +143,7 @@ impl Programs {
     /// `task_status('scan')` counts as reading that task.
     pub fn names(&self, id: ProgramId) -> HashSet<String> {
         // Whatever was compiled can be parsed.
-        let Ok(references) = template::references(self.source(id), &self.limits) else { return HashSet::new() };
+        let Ok(references) = template::references(self.source(id), &self.bounds) else { return HashSet::new() };
         let reads = references.reads.into_iter().map(|read| match read.member {
             Some(member) => format!("{}.{member}", read.root),
             None => read.root,
@@ -157,7 +157,7 @@ impl Programs {
 
     /// Evaluates a program to data.
     pub fn evaluate(&self, id: ProgramId, scope: &Value) -> Result<Data, ExpressionError> {
-        let mut budget = self.limits.output_bytes;
+        let mut budget = self.bounds.output_bytes;
         self.evaluate_within(id, scope, &mut budget)
     }
 
@@ -173,7 +173,7 @@ impl Programs {
             ended.map(|(value, _)| value.unwrap_or_default()).map_err(|error| fail(explain(&error)))
         };
         match &self.compiled.borrow_dependent()[id.0 as usize] {
-            Program::Expression(instructions) => settle(&run(instructions)?, self.limits.depth, budget).map_err(fail),
+            Program::Expression(instructions) => settle(&run(instructions)?, self.bounds.depth, budget).map_err(fail),
             Program::Text(instructions) => {
                 // Writing output costs fuel, so the text cannot get much longer than the budget before evaluation
                 // stops.
@@ -191,7 +191,7 @@ impl Programs {
 
     /// Renders any JSON value to data. All templates in it together may yield as much as a single template could.
     pub fn render(&self, rendering: &Rendering, scope: &Value) -> Result<Data, ExpressionError> {
-        let mut budget = self.limits.output_bytes;
+        let mut budget = self.bounds.output_bytes;
         self.render_within(rendering, scope, &mut budget)
     }
 
@@ -213,15 +213,15 @@ impl Programs {
 }
 
 /// Returns the environment that every template runs in: no loader, strict undefined, limited fuel, our functions.
-pub fn environment(limits: &Limits) -> Environment<'static> {
+pub fn environment(bounds: &Bounds) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(limits.template_fuel));
+    environment.set_fuel(Some(bounds.template_fuel));
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_recursion_limit(limits.depth);
-    filters::register(&mut environment, limits.depth);
+    environment.set_recursion_limit(bounds.depth);
+    filters::register(&mut environment, bounds.depth);
     functions::register(&mut environment);
-    metered::register(&mut environment, limits.depth);
+    metered::register(&mut environment, bounds.depth);
     environment
 }
 

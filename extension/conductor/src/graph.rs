@@ -9,6 +9,7 @@ pub(crate) mod node_set;
 pub mod read_set;
 pub(crate) mod undo;
 
+use crate::bounds::Bounds;
 use crate::expression::{ProgramId, Programs, Rendering};
 use crate::graph::node_set::NodeSet;
 use crate::graph::read_set::Needs;
@@ -19,7 +20,6 @@ use crate::language::definition::{
     UndoOrder, WhenFull,
 };
 use crate::language::schema::Schema;
-use crate::limits::Limits;
 use std::collections::{HashMap, HashSet};
 
 /// A task's number in its graph.
@@ -62,7 +62,7 @@ pub struct Graph {
     /// Maximum number of times a task may run in one execution.
     pub max_visits: u32,
     /// Limits on the data of an execution.
-    pub limits: Limits,
+    pub bounds: Bounds,
     /// What rendering the output reads.
     pub output_needs: Needs,
     /// What starting reads.
@@ -200,6 +200,30 @@ pub struct Items {
     pub min_successes: Option<ItemCount>,
     /// What happens to running items then.
     pub rest: Rest,
+}
+
+impl Items {
+    /// Returns how many of a number of items must complete, or `None` for all that are not tolerated failures.
+    pub(crate) fn needed(&self, total: u32) -> Option<u32> {
+        self.min_successes.map(|count| match count {
+            ItemCount::Count(count) => count,
+            ItemCount::Percent(percent) => (f64::from(total) * percent / 100.0).ceil() as u32,
+        })
+    }
+
+    /// Returns how many failed items a task tolerates before no new item starts. `None` means that all items run, and
+    /// none may fail.
+    pub(crate) fn tolerated(&self, total: u32) -> Option<u32> {
+        if let Some(needed) = self.needed(total) {
+            return Some(total.saturating_sub(needed));
+        }
+        match (self.on_item_failure, self.max_failures) {
+            (_, Some(ItemCount::Count(count))) => Some(count),
+            (_, Some(ItemCount::Percent(percent))) => Some((f64::from(total) * percent / 100.0).floor() as u32),
+            (OnItemFailure::FailFast, None) => Some(0),
+            (OnItemFailure::Continue, None) => None,
+        }
+    }
 }
 
 /// A compiled `retry`.

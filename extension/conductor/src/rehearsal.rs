@@ -5,17 +5,17 @@
 //! reads a file or a clock: loading the definition that [`Script::workflow`] names is up to the caller.
 //!
 //! ```
-//! # use conductor::{graph::Graph, language::{catalogue::EmptyCatalogue, validate::check}, limits::Limits};
+//! # use conductor::{graph::Graph, language::{catalogue::EmptyCatalogue, validate::check}, bounds::Bounds};
 //! # use conductor::rehearsal::{Script, rehearse};
 //! # use std::sync::Arc;
 //! let definition = "{ref: demo.one, label: One, version: 1.0.0, tasks: [{name: a, action: demo.a}]}";
 //! let script = "{default: {result: 1}, tests: [{name: it works, expect: {status: completed, ran: [a]}}]}";
 //!
-//! let limits = Limits::default();
-//! let definition = check(definition, &EmptyCatalogue, &limits).definition.unwrap();
-//! let graph = Arc::new(Graph::compile(&definition, limits).unwrap());
-//! let (script, mut findings) = Script::read(script, &limits);
-//! findings.extend(script.check(&graph, &limits));
+//! let bounds = Bounds::default();
+//! let definition = check(definition, &EmptyCatalogue, &bounds).definition.unwrap();
+//! let graph = Arc::new(Graph::compile(&definition, bounds).unwrap());
+//! let (script, mut findings) = Script::read(script, &bounds);
+//! findings.extend(script.check(&graph, &bounds));
 //! assert!(findings.is_empty());
 //! for test in &script.tests {
 //!     assert!(rehearse(&script, test, &graph).passed());

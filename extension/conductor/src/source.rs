@@ -2,7 +2,7 @@
 //!
 //! YAML (of which JSON is a subset) is read event by event, so that bytes, depth and aliases are limited before
 //! anything recursive sees the tree. An alias shares its anchor's node: a tree never costs more than its text, and what
-//! its aliases expand to is limited by [`Limits::alias_nodes`].
+//! its aliases expand to is limited by [`Bounds::alias_nodes`].
 
 mod build;
 mod place;
@@ -10,9 +10,9 @@ mod scalar;
 
 use serde_json::{Map, Number, Value};
 
+use crate::bounds::Bounds;
 use crate::code::Code;
 use crate::interrupt;
-use crate::limits::Limits;
 
 /// A node of a [`Source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,10 +113,10 @@ pub struct Source {
 impl Source {
     /// Reads text and finds everything that is wrong with it as YAML. There is no root if a syntax error stopped the
     /// reader.
-    pub fn read(bytes: &[u8], limits: &Limits) -> (Source, Vec<Defect>) {
-        if bytes.len() > limits.source_bytes {
+    pub fn read(bytes: &[u8], bounds: &Bounds) -> (Source, Vec<Defect>) {
+        if bytes.len() > bounds.source_bytes {
             let message =
-                format!("the source has {} bytes, more than the {} allowed", bytes.len(), limits.source_bytes);
+                format!("the source has {} bytes, more than the {} allowed", bytes.len(), bounds.source_bytes);
             let hint = "split it into sub-workflows, or raise pg_workflow.max_source_bytes".to_owned();
             return (Source::default(), vec![Defect::new(9, None, 0, message).with_hint(hint)]);
         }
@@ -132,7 +132,7 @@ impl Source {
                 .with_hint("save the file as UTF-8".to_owned());
             return (source, vec![defect]);
         }
-        let defects = build::build(&mut source, limits);
+        let defects = build::build(&mut source, bounds);
         (source, defects)
     }
 

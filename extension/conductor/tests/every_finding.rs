@@ -3,10 +3,10 @@
 
 mod support;
 
+use conductor::bounds::Bounds;
 use conductor::expression::template::MAX_BRACKETS;
 use conductor::language::catalogue::{Action, Catalogue};
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use serde_json::json;
 use std::collections::BTreeSet;
 use support::workflow;
@@ -46,7 +46,7 @@ impl Catalogue for World {
 
 fn found(source: &str) -> Vec<String> {
     let whole = if source.starts_with("ref:") { source.to_owned() } else { workflow(source) };
-    check(&whole, &World, &Limits::default()).findings.iter().map(|finding| finding.code.to_string()).collect()
+    check(&whole, &World, &Bounds::default()).findings.iter().map(|finding| finding.code.to_string()).collect()
 }
 
 /// A code, a source that has the finding, and a similar one that does not.

@@ -1,13 +1,13 @@
 //! Whatever an expression computes, evaluating it ends in a short time, within its budget and without a stack overflow.
 
+use conductor::bounds::Bounds;
 use conductor::expression::{Data, Sources};
-use conductor::limits::Limits;
 use std::time::{Duration, Instant};
 
 /// Evaluates a template on as little stack as a backend may have left, with a time limit, whatever the result.
 #[track_caller]
 fn evaluated_within(source: &str) -> Result<Data, String> {
-    evaluated_with(source, Limits::default().template_fuel)
+    evaluated_with(source, Bounds::default().template_fuel)
 }
 
 #[track_caller]
@@ -17,7 +17,7 @@ fn evaluated_with(source: &str, template_fuel: u64) -> Result<Data, String> {
     let work = move || {
         let mut sources = Sources::default();
         let program = sources.add(&text);
-        let programs = sources.compile(Limits { template_fuel, ..Limits::default() }).map_err(|error| error.message)?;
+        let programs = sources.compile(Bounds { template_fuel, ..Bounds::default() }).map_err(|error| error.message)?;
         let vars = Data::from_pairs([("n", Data::from(100_000_000)), ("few", Data::from(vec![1, 2, 3]))]);
         programs.evaluate(program, &Data::from_pairs([("vars", vars)])).map_err(|error| error.message)
     };

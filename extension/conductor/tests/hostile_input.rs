@@ -4,19 +4,19 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use conductor::bounds::Bounds;
 use conductor::finding::Finding;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use proptest::prelude::*;
 use support::workflow;
 
 /// Checks a source on as little stack as a backend may have left, with a time limit: on an idle machine each takes less
 /// than a second, even unoptimized; the limit leaves room for a busy one.
 #[track_caller]
-fn answered_within(source: Vec<u8>, limits: Limits) -> Vec<Finding> {
+fn answered_within(source: Vec<u8>, bounds: Bounds) -> Vec<Finding> {
     let started = Instant::now();
-    let work = move || check(&source, &EmptyCatalogue, &limits).findings;
+    let work = move || check(&source, &EmptyCatalogue, &bounds).findings;
     let findings = std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
     println!("{:?} {:?}", started.elapsed(), std::panic::Location::caller());
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
@@ -25,13 +25,13 @@ fn answered_within(source: Vec<u8>, limits: Limits) -> Vec<Finding> {
 
 #[track_caller]
 fn first(source: impl AsRef<[u8]>) -> String {
-    let findings = answered_within(source.as_ref().to_vec(), Limits::default());
+    let findings = answered_within(source.as_ref().to_vec(), Bounds::default());
     findings.first().map_or("none".to_owned(), |finding| finding.code.to_string())
 }
 
 /// Limits that let a large source reach the parser.
-fn generous() -> Limits {
-    Limits { source_bytes: 64 << 20, ..Limits::default() }
+fn generous() -> Bounds {
+    Bounds { source_bytes: 64 << 20, ..Bounds::default() }
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn duplicate_keys_by_the_thousand() {
 #[test]
 fn unknown_fields_by_the_thousand() {
     let fields: String = (0..80_000).map(|i| format!("f{i}: 1\n")).collect();
-    let findings = answered_within(fields.into_bytes(), Limits::default());
+    let findings = answered_within(fields.into_bytes(), Bounds::default());
     assert!(findings.len() <= 1000);
 }
 
@@ -90,7 +90,7 @@ fn bytes_that_are_not_text() {
     assert_eq!(first(b"ref: \xff\xfe"), "WF001");
     assert_eq!(first(b"\xff\xfer\x00e\x00f\x00"), "WF001");
     assert_eq!(first(b"ref: a\x00b"), "WF001");
-    let findings = answered_within(b"ref: test.it\nlabel: \xe4".to_vec(), Limits::default());
+    let findings = answered_within(b"ref: test.it\nlabel: \xe4".to_vec(), Bounds::default());
     assert_eq!((findings[0].line, findings[0].column), (2, 8));
 }
 
@@ -114,7 +114,7 @@ fn expressions_with_ten_thousand_terms() {
     let input = |expression: &str| {
         workflow(&format!("tasks: [{{name: a, action: ci.a, input: {{x: '{{{{ {expression} }}}}'}}}}]"))
     };
-    let large = Limits { expression_bytes: 1 << 20, ..generous() };
+    let large = Bounds { expression_bytes: 1 << 20, ..generous() };
     for expression in [
         format!("1{}", " + 1".repeat(10_000)),
         format!("a{}", ".b".repeat(10_000)),
@@ -161,7 +161,7 @@ fn names_of_every_kind_and_length() {
         assert_eq!(first(workflow(&format!("tasks: [{{name: {name}}}]"))), "WF008", "{name}");
     }
     let source = workflow(&format!("? {}\n: 1\ntasks: [{{name: a}}]\n", "k".repeat(500_000)));
-    let findings = answered_within(source.into_bytes(), Limits::default());
+    let findings = answered_within(source.into_bytes(), Bounds::default());
     assert!(findings[0].message.len() < 1000 && findings[0].path.len() < 1000, "{:?}", findings[0]);
 }
 
@@ -189,7 +189,7 @@ fn graphs_as_dense_as_the_bounds_allow() {
         })
         .collect();
     let source = workflow(&format!("tasks: [{{name: s, on_success: c0, publish: {{{publishes}}}}}, {cycle}]"));
-    answered_within(source.into_bytes(), Limits::default());
+    answered_within(source.into_bytes(), Bounds::default());
 }
 
 /// Questions about each pair of tasks: which of them are parallel, have run, and see each other's variables.
@@ -216,7 +216,7 @@ fn a_thousand_tasks_that_all_ask_about_each_other() {
     ] {
         let output = "output_map: {x: '{{ task.t5.result }}', y: '{{ vars.x7 }}'}";
         let source = workflow(&format!("vars: {{x: 1}}\ntasks: [{tasks}]\n{output}\n"));
-        answered_within(source.into_bytes(), Limits::default());
+        answered_within(source.into_bytes(), Bounds::default());
     }
 }
 
@@ -251,25 +251,25 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,200}") {
-        check(&text, &EmptyCatalogue, &Limits::default());
+        check(&text, &EmptyCatalogue, &Bounds::default());
     }
 
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        check(&bytes, &EmptyCatalogue, &Limits::default());
+        check(&bytes, &EmptyCatalogue, &Bounds::default());
     }
 
     #[test]
     fn no_shuffled_workflow_makes_it_panic(parts in prop::collection::vec(prop::sample::select(PARTS), 0..40)) {
-        check(parts.concat(), &EmptyCatalogue, &Limits::default());
-        check(workflow(&parts.concat()), &EmptyCatalogue, &Limits::default());
+        check(parts.concat(), &EmptyCatalogue, &Bounds::default());
+        check(workflow(&parts.concat()), &EmptyCatalogue, &Bounds::default());
     }
 
     #[test]
     fn no_expression_makes_it_panic(parts in prop::collection::vec(prop::sample::select(TOKENS), 0..30)) {
         let text = serde_json::to_string(&parts.concat()).unwrap_or_default();
         let source = format!("tasks: [{{name: a, action: ci.a, when: {text}, input: {{x: {text}}}, decision: [{{when: {text}, next: noop}}]}}]");
-        check(workflow(&source), &EmptyCatalogue, &Limits::default());
+        check(workflow(&source), &EmptyCatalogue, &Bounds::default());
     }
 }
 

@@ -1,13 +1,13 @@
 //! The host can stop the conductor anywhere: it is called often enough, and nothing is broken after it has stopped the
 //! conductor.
 
+use conductor::bounds::Bounds;
 use conductor::expression::{Data, Sources, data, json_text, parse_json};
 use conductor::graph::Graph;
 use conductor::interrupt;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::schema::Schema;
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -39,7 +39,7 @@ fn calls<T>(work: impl FnOnce() -> T) -> u64 {
     CALLS.get()
 }
 
-const LARGE: Limits = Limits {
+const LARGE: Bounds = Bounds {
     source_bytes: 16 << 20,
     depth: 64,
     alias_nodes: 1_000_000,
@@ -58,10 +58,10 @@ fn evaluate(source: &str, scope: &Data) -> Result<Data, String> {
     evaluate_with(source, scope, LARGE)
 }
 
-fn evaluate_with(source: &str, scope: &Data, limits: Limits) -> Result<Data, String> {
+fn evaluate_with(source: &str, scope: &Data, bounds: Bounds) -> Result<Data, String> {
     let mut sources = Sources::default();
     let program = sources.add(source);
-    let programs = sources.compile(limits).map_err(|error| error.message)?;
+    let programs = sources.compile(bounds).map_err(|error| error.message)?;
     programs.evaluate(program, scope).map_err(|error| error.message)
 }
 
@@ -134,14 +134,14 @@ fn every_turn_of_a_loop_and_every_call_of_a_macro_asks() {
 #[test]
 fn what_walks_through_a_text_costs_fuel() {
     let scope = scope();
-    let limits = Limits { template_fuel: 100_000, ..LARGE };
+    let bounds = Bounds { template_fuel: 100_000, ..LARGE };
     for access in ["t[-1]", "t[200000]", "t[10:]", "t[-10:]", "t[:n[5]]", "t[::-1]", "t[n[0] - 1]"] {
         let source = format!("{{% for i in range(1000) %}}{{% set x = {access} %}}{{% endfor %}}");
-        assert_eq!(evaluate_with(&source, &scope, limits), Err("engine ran out of fuel".to_owned()), "{access}");
+        assert_eq!(evaluate_with(&source, &scope, bounds), Err("engine ran out of fuel".to_owned()), "{access}");
     }
     for slice in ["n[19990:]", "n[:2]", "(n * 1)[5]", "n[::-1]"] {
         let source = format!("{{% for i in range(1000) %}}{{% set x = {slice} %}}{{% endfor %}}");
-        assert_eq!(evaluate_with(&source, &scope, limits), Err("engine ran out of fuel".to_owned()), "{slice}");
+        assert_eq!(evaluate_with(&source, &scope, bounds), Err("engine ran out of fuel".to_owned()), "{slice}");
     }
 }
 

@@ -2,10 +2,10 @@
 
 mod support;
 
+use conductor::bounds::Bounds;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::definition::{Definition, Keep};
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use support::workflow;
 
 fn with(keep: &str) -> String {
@@ -14,7 +14,7 @@ fn with(keep: &str) -> String {
 
 #[track_caller]
 fn one(keep: &str, code: &str, path: &str) -> String {
-    let mut found = check(with(keep), &EmptyCatalogue, &Limits::default()).findings;
+    let mut found = check(with(keep), &EmptyCatalogue, &Bounds::default()).findings;
     assert_eq!(found.len(), 1, "{found:?}");
     let finding = found.remove(0);
     assert_eq!((finding.code.to_string().as_str(), finding.path.as_str()), (code, path));
@@ -24,7 +24,7 @@ fn one(keep: &str, code: &str, path: &str) -> String {
 #[test]
 fn durations_are_read_by_status_and_survive_the_normal_form() {
     let source = with("{completed: 7d, failed: 90d, cancelled: forever, timeout: 3600}");
-    let definition = check(&source, &EmptyCatalogue, &Limits::default()).definition.unwrap();
+    let definition = check(&source, &EmptyCatalogue, &Bounds::default()).definition.unwrap();
     let keep: Vec<(&str, Keep)> = definition.keep.iter().map(|(status, keep)| (status.as_str(), *keep)).collect();
     let seconds = Keep::Seconds;
     let expected = [
@@ -38,7 +38,7 @@ fn durations_are_read_by_status_and_survive_the_normal_form() {
     assert_eq!(serde_json::from_str::<Definition>(&text).unwrap(), definition);
     assert!(text.contains("\"cancelled\":\"forever\""), "it can be read as source, too: {text}");
     let none =
-        check(workflow("tasks: [{name: a, action: ci.a}]"), &EmptyCatalogue, &Limits::default()).definition.unwrap();
+        check(workflow("tasks: [{name: a, action: ci.a}]"), &EmptyCatalogue, &Bounds::default()).definition.unwrap();
     assert!(!serde_json::to_string(&none).unwrap().contains("keep"), "what is not said is not stored");
 }
 

@@ -2,19 +2,19 @@
 
 mod support;
 
-use conductor::engine::state::{Status, TaskEnd};
+use conductor::bounds::Bounds;
+use conductor::engine::status::{Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use conductor::rehearsal::memory_host::{Ledger, ReportedRow};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use support::{error, hint, valid, workflow};
 
 fn start(rest: &str) -> Ledger {
-    let graph = Graph::compile(&valid(&workflow(rest)), Limits::default()).expect("compiles");
+    let graph = Graph::compile(&valid(&workflow(rest)), Bounds::default()).expect("compiles");
     Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()))
 }
 
@@ -109,9 +109,9 @@ fn a_first_task_may_lead_to_itself() {
 fn evaluate(expression: &str) -> Result<Value, String> {
     let source =
         workflow(&format!("tasks:\n  - name: a\n    publish:\n      got: |-\n        {{{{ {expression} }}}}\n"));
-    let checked = check(&source, &EmptyCatalogue, &Limits::default());
+    let checked = check(&source, &EmptyCatalogue, &Bounds::default());
     let definition = checked.definition.unwrap_or_else(|| panic!("{:?}", checked.findings));
-    let graph = Graph::compile(&definition, Limits::default()).expect("compiles");
+    let graph = Graph::compile(&definition, Bounds::default()).expect("compiles");
     let ledger = Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()));
     match ledger.status() {
         Status::Completed => Ok(json!(ledger.variables)["got"].clone()),

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use conductor::engine::state::{Status, TaskEnd};
+use conductor::bounds::Bounds;
+use conductor::engine::status::{Status, TaskEnd};
 use conductor::expression::data;
 use conductor::graph::Graph;
 use conductor::language::editor_schema;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, RowStatus, TaskRow};
 use serde_json::{Value, json};
 use support::{codes, valid, workflow};
@@ -48,7 +48,7 @@ fn every_example_runs_to_its_end() {
         json!({"image": "shop:1", "url": "http://shop", "load": 0.5, "done": true, "rows": [1, 2], "by": "ada"});
     for example in examples() {
         let definition = valid(&example);
-        let graph = Graph::compile(&definition, Limits::default()).unwrap();
+        let graph = Graph::compile(&definition, Bounds::default()).unwrap();
         let mut run = Ledger::start(Arc::new(graph), data(&parameters));
         for _ in 0..1000 {
             if let Some(due) = run.rows.iter().find(|row| row.status == RowStatus::Delayed).and_then(|row| row.due) {

@@ -5,11 +5,11 @@ mod support;
 
 use std::sync::Arc;
 
+use conductor::bounds::Bounds;
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::parse::parse;
 use conductor::language::validate::validate;
-use conductor::limits::Limits;
 use conductor::rehearsal::explore::{Samples, explore};
 use conductor::rehearsal::{Script, checked_parameters};
 use serde_json::json;
@@ -137,14 +137,14 @@ fn runs() -> u64 {
 
 /// Returns the codes found by a check, and the flaws found by exploring.
 fn found(rest: &str, runs: u64) -> Vec<String> {
-    let limits = Limits::default();
+    let bounds = Bounds::default();
     let source = workflow(rest);
-    let parsed = parse(&source, &limits);
+    let parsed = parse(&source, &bounds);
     let mut found: Vec<String> =
-        validate(&parsed, &EmptyCatalogue, &limits).iter().map(|finding| finding.code.to_string()).collect();
+        validate(&parsed, &EmptyCatalogue, &bounds).iter().map(|finding| finding.code.to_string()).collect();
     if found.is_empty() {
-        let graph = Arc::new(Graph::compile(parsed.definition.as_ref().unwrap(), limits).unwrap());
-        let (script, wrong) = Script::read(ANSWERS, &limits);
+        let graph = Arc::new(Graph::compile(parsed.definition.as_ref().unwrap(), bounds).unwrap());
+        let (script, wrong) = Script::read(ANSWERS, &bounds);
         assert_eq!(wrong, []);
         let parameters =
             checked_parameters(json!({"order": 7, "amount": 20, "items": ["pen", "ink"]}), &graph).unwrap();

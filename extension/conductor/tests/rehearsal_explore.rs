@@ -4,8 +4,8 @@ mod support;
 
 use std::sync::Arc;
 
+use conductor::bounds::Bounds;
 use conductor::graph::Graph;
-use conductor::limits::Limits;
 use conductor::rehearsal::explore::{Flaw, Samples, explore};
 use conductor::rehearsal::{Script, checked_parameters, rehearse};
 use serde_json::{Value, json};
@@ -30,10 +30,10 @@ fn finds(rest: &str, samples: &Samples, expected: &str) {
 #[track_caller]
 fn assert_replays(graph: &Arc<Graph>, flaws: &[Flaw]) {
     let tests: String = flaws.iter().map(|flaw| flaw.test.as_str()).collect();
-    let limits = Limits::default();
-    let (script, findings) = Script::read(format!("tests:\n{tests}"), &limits);
+    let bounds = Bounds::default();
+    let (script, findings) = Script::read(format!("tests:\n{tests}"), &bounds);
     assert_eq!(findings, [], "{tests}");
-    assert_eq!(script.check(graph, &limits), [], "{tests}");
+    assert_eq!(script.check(graph, &bounds), [], "{tests}");
     for test in &script.tests {
         let verdict = rehearse(&script, test, graph);
         assert!(verdict.passed(), "{:#?}\n{tests}", verdict.differences);

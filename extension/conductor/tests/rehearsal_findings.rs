@@ -2,7 +2,7 @@
 
 mod support;
 
-use conductor::limits::Limits;
+use conductor::bounds::Bounds;
 use conductor::rehearsal::Script;
 use support::hint;
 use support::rehearsal::{finds, read};
@@ -163,7 +163,7 @@ fn all_mistakes_are_reported_at_once() {
 #[test]
 fn a_test_file_is_bounded_like_a_definition() {
     let codes = |script: &str| -> Vec<String> {
-        let findings = Script::read(script, &Limits::default()).1;
+        let findings = Script::read(script, &Bounds::default()).1;
         findings.iter().map(|finding| finding.code.to_string()).collect()
     };
     assert_eq!(codes(&"[".repeat(1000)), ["WF009"]);

@@ -2,17 +2,17 @@
 
 mod support;
 
-use conductor::engine::state::{Status, TaskEnd};
+use conductor::bounds::Bounds;
+use conductor::engine::status::{Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::Ledger;
 use std::sync::Arc;
 use support::{valid, workflow};
 
 fn start(rest: &str, output_bytes: usize) -> Ledger {
-    let limits = Limits { output_bytes, ..Limits::default() };
-    let graph = Graph::compile(&valid(&workflow(rest)), limits).expect("compiles");
+    let bounds = Bounds { output_bytes, ..Bounds::default() };
+    let graph = Graph::compile(&valid(&workflow(rest)), bounds).expect("compiles");
     Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()))
 }
 

@@ -2,10 +2,10 @@
 
 mod support;
 
+use conductor::bounds::Bounds;
 use conductor::finding::Severity;
 use conductor::language::catalogue::{Action, Catalogue};
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use serde_json::{Value, json};
 use support::{error, finds_with, hint, valid, workflow};
 
@@ -135,7 +135,7 @@ fn call(action: &str, rest: &str) -> String {
 
 #[track_caller]
 fn accepted(source: &str) {
-    let findings = check(source, &Registry, &Limits::default()).findings;
+    let findings = check(source, &Registry, &Bounds::default()).findings;
     assert!(findings.is_empty(), "{findings:#?}");
 }
 
@@ -191,5 +191,5 @@ fn wf507_a_workflow_that_comes_back_to_itself_is_a_warning() {
 fn wf508_a_ref_of_another_pack() {
     finds_with("WF508", "ref: §test.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a}]", &InPack("ci"));
     let source = workflow("tasks: [{name: a}]");
-    assert!(check(&source, &InPack("test"), &Limits::default()).findings.is_empty());
+    assert!(check(&source, &InPack("test"), &Bounds::default()).findings.is_empty());
 }

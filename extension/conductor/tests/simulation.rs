@@ -3,11 +3,11 @@
 //!
 //! `SCHEDULES=1000000 cargo test -p conductor --release --test simulation` runs more of them; `SEED=…` reruns one.
 
-use conductor::engine::state::{Status, TaskEnd};
+use conductor::bounds::Bounds;
+use conductor::engine::status::{Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::parse::parse;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, ReportedRow, RowStatus, Signal, TaskRow};
 use conductor::testing::simulation::{Chance, Step, workflow};
 use std::cell::RefCell;
@@ -31,11 +31,11 @@ fn compiled(number: u64) -> (String, [Arc<Graph>; 2]) {
         Some((known, source, graphs)) if *known == number => (source.clone(), graphs.clone()),
         _ => {
             let source = workflow(&mut Chance::new(number)).to_string();
-            let parsed = parse(&source, &Limits::default());
+            let parsed = parse(&source, &Bounds::default());
             let definition = parsed.valid().unwrap_or_else(|| panic!("{:?} in {source}", parsed.findings));
-            let apart = Limits { rewritten_bytes: 0, context_changes: 1, ..Limits::default() };
-            let graphs = [Limits::default(), apart]
-                .map(|limits| Arc::new(Graph::compile(definition, limits).expect("compiles")));
+            let apart = Bounds { rewritten_bytes: 0, context_changes: 1, ..Bounds::default() };
+            let graphs = [Bounds::default(), apart]
+                .map(|bounds| Arc::new(Graph::compile(definition, bounds).expect("compiles")));
             *last = Some((number, source.clone(), graphs.clone()));
             (source, graphs)
         }

@@ -2,17 +2,19 @@
 
 mod support;
 
-use conductor::engine::state::{State, Status, TaskEnd};
+use conductor::engine::state::State;
+
+use conductor::bounds::Bounds;
+use conductor::engine::status::{Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, RowStatus};
 use std::sync::Arc;
 use support::{valid, workflow};
 
 fn start(tasks: &str) -> Ledger {
     let definition = valid(&workflow(&format!("tasks:\n{tasks}")));
-    let graph = Graph::compile(&definition, Limits::default()).expect("compiles");
+    let graph = Graph::compile(&definition, Bounds::default()).expect("compiles");
     Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()))
 }
 

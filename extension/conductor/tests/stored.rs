@@ -1,8 +1,8 @@
 //! Stored values: passed on unchanged if an expression names one as a whole, and read if it looks into one.
 
+use conductor::bounds::Bounds;
 use conductor::expression::opaque::{self, Source};
 use conductor::expression::{Data, Sources, json_text, parse_json, unreadable};
-use conductor::limits::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -39,7 +39,7 @@ fn evaluated(template: &str, json: &'static str, bytes: usize, depth: usize) -> 
     let x = opaque::data(Text { json, bytes, depth, reads: reads.clone() });
     let mut sources = Sources::default();
     let program = sources.add(template);
-    let programs = sources.compile(Limits::default()).expect("compiles");
+    let programs = sources.compile(Bounds::default()).expect("compiles");
     let result = programs.evaluate(program, &Data::from_pairs([("x", x)])).map_err(|error| error.message);
     let reads = reads.load(Ordering::Relaxed);
     (result, reads)
@@ -99,7 +99,7 @@ fn what_expressions_see_of_it_is_what_they_see_of_the_value() {
     for (template, json) in cases {
         let mut sources = Sources::default();
         let program = sources.add(template);
-        let programs = sources.compile(Limits::default()).expect("compiles");
+        let programs = sources.compile(Bounds::default()).expect("compiles");
         let plain = Data::from_pairs([("x", parse_json(json).expect("is JSON"))]);
         let expected = programs.evaluate(program, &plain).map(|data| json_text(&data)).map_err(|error| error.message);
         assert!(expected.is_ok() || *template == "{{ x + [1] }}", "{template}: {expected:?}");
@@ -118,17 +118,17 @@ fn an_empty_value_is_false() {
 
 #[test]
 fn one_too_large_or_too_deep_is_refused_unread() {
-    let limits = Limits::default();
+    let bounds = Bounds::default();
     let refused = |bytes, depth| match evaluated("{{ x }}", OBJECT, bytes, depth) {
         (Err(message), 0) => message,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(limits.output_bytes + 1, 1), "the value is too large");
-    assert_eq!(refused(1, limits.depth + 1), "the value is nested too deeply");
-    assert!(evaluated("{{ x }}", OBJECT, limits.output_bytes, limits.depth).0.is_ok());
+    assert_eq!(refused(bounds.output_bytes + 1, 1), "the value is too large");
+    assert_eq!(refused(1, bounds.depth + 1), "the value is nested too deeply");
+    assert!(evaluated("{{ x }}", OBJECT, bounds.output_bytes, bounds.depth).0.is_ok());
     // Inside a list it is one level deeper, and two take twice as much.
-    assert!(evaluated("{{ [x] }}", OBJECT, 1, limits.depth).0.is_err());
-    assert!(evaluated("{{ [x, x] }}", OBJECT, limits.output_bytes / 2, 1).0.is_err());
+    assert!(evaluated("{{ [x] }}", OBJECT, 1, bounds.depth).0.is_err());
+    assert!(evaluated("{{ [x, x] }}", OBJECT, bounds.output_bytes / 2, 1).0.is_err());
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 mod support;
 
-use conductor::engine::state::TaskEnd;
+use conductor::bounds::Bounds;
+use conductor::engine::status::TaskEnd;
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, RowStatus};
 use conductor::view::task_lists::TaskLists;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn work(ledger: &mut Ledger, ends: &[(&str, TaskEnd)]) {
 
 fn run(tasks: &str, ends: &[(&str, TaskEnd)]) -> Ledger {
     let definition = valid(&workflow(&format!("tasks:\n{tasks}")));
-    let graph = Graph::compile(&definition, Limits::default()).expect("compiles");
+    let graph = Graph::compile(&definition, Bounds::default()).expect("compiles");
     let mut ledger = Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()));
     work(&mut ledger, ends);
     ledger

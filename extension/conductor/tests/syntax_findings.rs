@@ -2,9 +2,9 @@
 
 mod support;
 
+use conductor::bounds::Bounds;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use support::{codes, error, hint, valid, workflow};
 
 #[test]
@@ -194,27 +194,27 @@ fn wf008_a_bad_name() {
 
 #[test]
 fn wf009_a_bound_exceeded() {
-    let limits = Limits { source_bytes: 100, depth: 6, alias_nodes: 10, tasks: 2, items: 3, ..Limits::default() };
-    let found = |source: &str, limits: &Limits| {
-        let findings = check(source, &EmptyCatalogue, limits).findings;
+    let bounds = Bounds { source_bytes: 100, depth: 6, alias_nodes: 10, tasks: 2, items: 3, ..Bounds::default() };
+    let found = |source: &str, bounds: &Bounds| {
+        let findings = check(source, &EmptyCatalogue, bounds).findings;
         findings.iter().map(|finding| finding.code.to_string()).collect::<Vec<_>>()
     };
     let tasks =
         |n: usize| workflow(&format!("tasks: [{}]", (0..n).map(|i| format!("{{name: t{i}}},")).collect::<String>()));
-    assert_eq!(found(&tasks(2), &limits), Vec::<String>::new());
-    assert_eq!(found(&tasks(3), &limits), ["WF009"]);
-    assert_eq!(found(&"#".repeat(101), &limits), ["WF009"]);
-    let limits = Limits { source_bytes: 10_000, ..limits };
+    assert_eq!(found(&tasks(2), &bounds), Vec::<String>::new());
+    assert_eq!(found(&tasks(3), &bounds), ["WF009"]);
+    assert_eq!(found(&"#".repeat(101), &bounds), ["WF009"]);
+    let bounds = Bounds { source_bytes: 10_000, ..bounds };
     let items = |n: usize| workflow(&format!("tasks: [{{name: a, action: ci.b, with_items: [{}]}}]", "1,".repeat(n)));
-    assert_eq!(found(&items(3), &limits), Vec::<String>::new());
-    assert_eq!(found(&items(4), &limits), ["WF009"]);
+    assert_eq!(found(&items(3), &bounds), Vec::<String>::new());
+    assert_eq!(found(&items(4), &bounds), ["WF009"]);
     let input = |input: &str| workflow(&format!("tasks: [{{name: a, action: ci.b, input: {{x: {input}}}}}]"));
-    assert_eq!(found(&input("[[1]]"), &limits), Vec::<String>::new());
-    assert_eq!(found(&input("[[[1]]]"), &limits), ["WF009"]);
-    assert_eq!(found(&input("&x [1,2,3,4], y: [*x, *x]"), &limits), Vec::<String>::new());
-    assert_eq!(found(&input("&x [1,2,3,4], y: [*x, *x, *x]"), &limits), ["WF009"]);
-    assert_eq!(found(&input("&x [1], y: [*x]"), &limits), Vec::<String>::new());
-    assert_eq!(found(&input("&x [[1]], y: [*x]"), &limits), ["WF009"]);
+    assert_eq!(found(&input("[[1]]"), &bounds), Vec::<String>::new());
+    assert_eq!(found(&input("[[[1]]]"), &bounds), ["WF009"]);
+    assert_eq!(found(&input("&x [1,2,3,4], y: [*x, *x]"), &bounds), Vec::<String>::new());
+    assert_eq!(found(&input("&x [1,2,3,4], y: [*x, *x, *x]"), &bounds), ["WF009"]);
+    assert_eq!(found(&input("&x [1], y: [*x]"), &bounds), Vec::<String>::new());
+    assert_eq!(found(&input("&x [[1]], y: [*x]"), &bounds), ["WF009"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 use support::{error, hint, valid, warning, workflow};
 
 /// A task `a`, and then a task `b` whose input has this value.

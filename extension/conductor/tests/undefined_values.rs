@@ -2,11 +2,11 @@
 
 mod support;
 
-use conductor::engine::state::Status;
+use conductor::bounds::Bounds;
+use conductor::engine::status::Status;
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::parse::parse;
-use conductor::limits::Limits;
 use conductor::rehearsal::memory_host::Ledger;
 use serde_json::json;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ fn evaluate(expression: &str) -> Result<serde_json::Value, String> {
         "vars: [{{x: {{y: 1, nothing: null}}}}]\ntasks: [{{name: a, publish: {{got: \"{{{{ {expression} }}}}\"}}}}, {{name: b, when: false}}]\n"
     );
     let source = workflow(&rest);
-    let parsed = parse(&source, &Limits::default());
-    let graph = Graph::compile(parsed.valid().expect("parses"), Limits::default()).expect("compiles");
+    let parsed = parse(&source, &Bounds::default());
+    let graph = Graph::compile(parsed.valid().expect("parses"), Bounds::default()).expect("compiles");
     let ledger = Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()));
     match ledger.status() {
         Status::Completed => Ok(json!(ledger.variables)["got"].clone()),

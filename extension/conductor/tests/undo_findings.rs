@@ -2,15 +2,15 @@
 
 mod support;
 
+use conductor::bounds::Bounds;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::definition::{UndoOn, UndoOrder, WhenUnknown};
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use support::workflow;
 
 /// Returns code, path and hint of each finding.
 fn findings(tasks: &str) -> Vec<(String, String, String)> {
-    let found = check(workflow(tasks), &EmptyCatalogue, &Limits::default()).findings;
+    let found = check(workflow(tasks), &EmptyCatalogue, &Bounds::default()).findings;
     found.into_iter().map(|f| (f.code.to_string(), f.path, f.hint.unwrap_or_default())).collect()
 }
 
@@ -29,7 +29,7 @@ fn its_fields_are_read() {
         "undo_on: [failed, timeout]\nundo_order: parallel\ntasks:\n  - {name: a, action: ci.a, undo: {action: ci.b, \
          input: {x: '{{ input.x }} {{ result() }}'}, timeout: 1m, retry: {count: 2}, when_unknown: skip, priority: 3}}",
     );
-    let definition = check(&source, &EmptyCatalogue, &Limits::default()).definition.unwrap();
+    let definition = check(&source, &EmptyCatalogue, &Bounds::default()).definition.unwrap();
     let undo = definition.tasks[0].undo.as_ref().unwrap();
     assert_eq!((undo.action.as_str(), undo.when_unknown, undo.priority), ("ci.b", WhenUnknown::Skip, 3));
     assert_eq!(definition.undo_on, Some(vec![UndoOn::Failed, UndoOn::Timeout]));

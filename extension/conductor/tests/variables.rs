@@ -2,17 +2,17 @@
 
 mod support;
 
-use conductor::engine::state::{Status, TaskEnd};
+use conductor::bounds::Bounds;
+use conductor::engine::status::{Status, TaskEnd};
 use conductor::expression::{Data, json_text};
 use conductor::graph::Graph;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::Ledger;
 use std::sync::Arc;
 use support::{valid, workflow};
 
 fn start(rest: &str, context_bytes: usize) -> Ledger {
-    let limits = Limits { context_bytes, ..Limits::default() };
-    let graph = Graph::compile(&valid(&workflow(rest)), limits).expect("compiles");
+    let bounds = Bounds { context_bytes, ..Bounds::default() };
+    let graph = Graph::compile(&valid(&workflow(rest)), bounds).expect("compiles");
     Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()))
 }
 

@@ -78,9 +78,9 @@ impl Catalogue for Database<'_, '_> {
 fn checked(client: &SpiClient, source: &str) -> Result<(Option<Definition>, Vec<Finding>), Error> {
     preconditions::utf8()?;
     let catalogue = Database { client, trouble: RefCell::new(None) };
-    let limits = settings::limits();
-    let parsed = parse(source, &limits);
-    let findings = validate(&parsed, &catalogue, &limits);
+    let bounds = settings::bounds();
+    let parsed = parse(source, &bounds);
+    let findings = validate(&parsed, &catalogue, &bounds);
     let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
     match catalogue.trouble.into_inner() {
         Some(error) => Err(error),
@@ -147,7 +147,7 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
             (Some(definition), None) => definition,
             (_, first) => return Err(refusal(first.copied(), errors.len(), &findings)),
         };
-        Graph::compile(&definition, settings::limits()).map_err(|error| {
+        Graph::compile(&definition, settings::bounds()).map_err(|error| {
             Error::refused(Code::INVALID_EXPRESSION, "the definition cannot be compiled", "Fix the expression.")
                 .with_detail(error.to_string())
         })?;

@@ -19,7 +19,7 @@ fn workflow_check_limits(limits: Option<Jsonb>) -> Result<Option<Jsonb>, ErrorRe
     };
     let value = from_text(&limits.text()).map_err(|error| refused(error.to_string()))?;
     let uses = read(&value).map_err(refused)?;
-    ActionLimits::compile(&uses, settings::limits()).map_err(|error| refused(error.to_string()))?;
+    ActionLimits::compile(&uses, settings::bounds()).map_err(|error| refused(error.to_string()))?;
     let normal = to_text(&uses).ok().filter(|_| !uses.is_empty());
     Ok(normal.and_then(|text| Jsonb::from_text(&text)))
 }

@@ -6,7 +6,7 @@ use crate::engine::resolve::Resolution;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::json;

@@ -16,7 +16,7 @@ use crate::pg::result_set::{RowSet, column};
 use crate::settings;
 use crate::store::starts::Wanted;
 use conductor::code::Code;
-use conductor::engine::state::Status;
+use conductor::engine::status::Status;
 use conductor::traceparent;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -288,7 +288,7 @@ fn workflow_start_by_hook(
     hook_depth: Option<i32>,
     traceparent: Option<String>,
 ) -> Result<Option<i64>, ErrorReport> {
-    let most = settings::limits().workflow_depth;
+    let most = settings::bounds().workflow_depth;
     if hook_depth.is_some_and(|depth| depth > most as i32) {
         let message = format!("a chain of hooks has started more than {most} executions");
         let hint = "Make sure that no hook applies to executions that it has started, or raise pg_workflow.max_workflow_depth.";

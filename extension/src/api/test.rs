@@ -38,18 +38,18 @@ fn workflow_test(
 
 fn play(source: &str, script: &str) -> Result<Vec<(String, bool, JsonB, Interval)>, Error> {
     preconditions::utf8()?;
-    let limits = settings::limits();
+    let bounds = settings::bounds();
     // Actions need not exist yet.
-    let Checked { definition, findings } = check(source, &EmptyCatalogue, &limits);
+    let Checked { definition, findings } = check(source, &EmptyCatalogue, &bounds);
     let Some(definition) = definition else { return Err(refused(&findings)) };
-    let graph = Graph::compile(&definition, limits).map_err(|error| {
+    let graph = Graph::compile(&definition, bounds).map_err(|error| {
         Error::refused(Code::INVALID_EXPRESSION, "the definition cannot be compiled", "Fix the expression.")
             .with_detail(error.to_string())
     })?;
     let graph = Arc::new(graph);
-    let (script, mut findings) = Script::read(script, &limits);
+    let (script, mut findings) = Script::read(script, &bounds);
     if findings.is_empty() {
-        findings = script.check(&graph, &limits);
+        findings = script.check(&graph, &bounds);
     }
     if !findings.is_empty() {
         return Err(refused(&findings));

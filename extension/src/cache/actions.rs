@@ -77,5 +77,5 @@ pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<Str
 /// Compiles the limits of an action. Invalid limits, which someone has written into the table manually, are ignored.
 fn compile(limits: Jsonb) -> Option<ActionLimits> {
     let uses = action_limits::read(&from_text(&limits.text()).ok()?).ok()?;
-    ActionLimits::compile(&uses, settings::limits()).ok()
+    ActionLimits::compile(&uses, settings::bounds()).ok()
 }

@@ -113,5 +113,5 @@ fn load(client: &SpiClient, version: i64) -> Result<Graph, Error> {
         .with_detail(message)
     };
     let definition: Definition = conductor::json::from_text(&text).map_err(|error| broken(error.to_string()))?;
-    Graph::compile(&definition, settings::limits()).map_err(|error| broken(error.to_string()))
+    Graph::compile(&definition, settings::bounds()).map_err(|error| broken(error.to_string()))
 }

@@ -6,7 +6,7 @@ use crate::pg::jsonb::{Jsonb, as_data};
 use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::store::run::Run;
-use conductor::engine::branches::{Entry, KnownChanges, number_of, own_change};
+use conductor::engine::published::{Entry, KnownChanges, number_of, own_change};
 use conductor::graph::read_set::Needs;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};

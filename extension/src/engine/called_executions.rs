@@ -9,7 +9,7 @@ use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::settings;
 use crate::store::{TaskRows, column, not_needed};
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -12,7 +12,7 @@ use crate::pg::statements;
 use crate::settings;
 use crate::store::starts::Wanted;
 use conductor::code::Code;
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A task that calls a workflow.
@@ -138,7 +138,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
         let Some(caller) = advance.runs.get(&call.run) else { continue };
         let depth = caller.depth + 1;
         let parameters = match startable::check(&workflow, call.input) {
-            _ if depth > settings::limits().workflow_depth as i32 => Err(too_deep(reference)),
+            _ if depth > settings::bounds().workflow_depth as i32 => Err(too_deep(reference)),
             checked => checked,
         };
         match parameters {
@@ -182,7 +182,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
 }
 
 fn too_deep(reference: &str) -> Error {
-    let most = settings::limits().workflow_depth;
+    let most = settings::bounds().workflow_depth;
     let message = format!("workflow {reference} is called through more than {most} workflows");
     Error::refused(Code::LIMIT_EXCEEDED, message, "Reduce the nesting, or raise pg_workflow.max_workflow_depth.")
 }

@@ -7,7 +7,7 @@ use crate::engine::settle::settle;
 use crate::error::Error;
 use crate::pg::statements;
 use conductor::code::Code;
-use conductor::engine::state::Status;
+use conductor::engine::status::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::limits::take::read_limits;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 
 /// Continues tasks whose turn has come. Returns the reports for those that ended immediately.
 pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Error> {

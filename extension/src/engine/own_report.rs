@@ -1,6 +1,6 @@
 //! The engine's own reports on tasks.
 
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 
 /// A report on a task that the engine itself ends: its signal arrived, its child ended, or its time limit elapsed.
 pub struct OwnReport {

@@ -15,7 +15,7 @@ use crate::pg::skip_ri_checks;
 use crate::pg::statements;
 use crate::store::claimed_tasks::Place;
 use conductor::code::Code;
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiClient;

@@ -17,10 +17,11 @@ use crate::pg::statements;
 use crate::store::EndedRow;
 use crate::store::reporter::Reporter;
 use conductor::code::Code;
-use conductor::engine::facts::{self, Facts, Times};
-use conductor::engine::item_outcomes::ItemOutcomes;
+use conductor::engine::facts::Facts;
+use conductor::engine::outcome::{ItemOutcomes, TaskOutcome, Times};
 use conductor::engine::reported::{Advice, Reported};
-use conductor::engine::state::{TaskEnd, TaskKey};
+use conductor::engine::state::TaskKey;
+use conductor::engine::status::TaskEnd;
 use conductor::expression::Data;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -227,7 +228,7 @@ impl Resolution<'_> {
             return Err(self.refused(&format!("it has already ended as {}", row.status), "Pass the status completed."));
         }
         let data = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::data);
-        let outcome = facts::TaskOutcome {
+        let outcome = TaskOutcome {
             end: self.end,
             result: Some(data(self.result)),
             error: Some(Data::from(())),

@@ -5,7 +5,7 @@ use crate::engine::own_report::OwnReport;
 use crate::engine::signal_payload::{payload_value, violation};
 use crate::error::Error;
 use crate::pg::statements;
-use conductor::engine::state::TaskEnd;
+use conductor::engine::status::TaskEnd;
 use conductor::graph::NodeId;
 
 /// A task that starts waiting, with its execution and node if the payload must satisfy a schema.

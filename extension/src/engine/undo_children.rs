@@ -9,7 +9,7 @@ use crate::engine::rerun;
 use crate::error::Error;
 use crate::limits::assign;
 use crate::pg::statements;
-use conductor::engine::undo::Phase;
+use conductor::engine::state::Phase;
 use std::collections::HashSet;
 
 /// A task that undoes a call.

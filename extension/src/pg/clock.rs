@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::settings;
 use conductor::code::Code;
-use conductor::engine::facts::Moment;
+use conductor::engine::moment::Moment;
 use pgrx::prelude::*;
 
 /// Microseconds from 1970 to 2000, the epoch of PostgreSQL's timestamps.

@@ -8,7 +8,7 @@ use crate::pg::skip_ri_checks;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
 use crate::store::column;
-use conductor::engine::branches::Entry;
+use conductor::engine::published::Entry;
 use pgrx::spi::SpiClient;
 
 impl Batch {

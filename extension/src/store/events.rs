@@ -8,8 +8,8 @@ use crate::pg::statements;
 use crate::settings;
 use crate::store::reporter::Reporter;
 use conductor::engine::commands::Start;
-use conductor::engine::state::{Status, TaskEnd, TaskKey};
-use conductor::engine::undo::Phase;
+use conductor::engine::state::{Phase, TaskKey};
+use conductor::engine::status::{Status, TaskEnd};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 

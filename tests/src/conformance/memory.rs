@@ -2,11 +2,11 @@
 
 use super::RerunTask;
 use super::engine::{Engine, ReadyAction, ReadyTask, together};
-use conductor::engine::state::TaskEnd;
+use conductor::bounds::Bounds;
+use conductor::engine::status::TaskEnd;
 use conductor::expression;
 use conductor::graph::Graph;
 use conductor::language::parse::parse;
-use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, RowStatus};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ impl Memory {
 impl Engine for Memory {
     fn start(&mut self, definition: &Value, parameters: &Value) -> Result<(), String> {
         self.ledger = None;
-        let limits = Limits::default();
-        let parsed = parse(definition.to_string(), &limits);
+        let bounds = Bounds::default();
+        let parsed = parse(definition.to_string(), &bounds);
         let definition = parsed.valid().ok_or_else(|| format!("{:?}", parsed.findings))?;
-        let graph = Graph::compile(definition, limits).map_err(|error| error.to_string())?;
+        let graph = Graph::compile(definition, bounds).map_err(|error| error.to_string())?;
         let parameters = defaults(definition.parameters.as_ref(), parameters);
         self.ledger = Some(Ledger::start(Arc::new(graph), expression::data(&parameters)));
         Ok(())

@@ -1,17 +1,18 @@
 //! The cost of one event, in graphs of different sizes and at different times of an execution: `cargo bench -p
 //! conductor`.
 
+use conductor::bounds::Bounds;
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::Conductor;
 use conductor::engine::facts::Facts;
-use conductor::engine::facts::Times;
+use conductor::engine::outcome::Times;
 use conductor::engine::reported::{Advice, Reported};
-use conductor::engine::state::{Execution, State, TaskEnd, TaskKey};
+use conductor::engine::state::{Execution, State, TaskKey};
+use conductor::engine::status::TaskEnd;
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::validate::check;
-use conductor::limits::Limits;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use std::hint::black_box;
 
@@ -47,10 +48,10 @@ fn items(count: usize) -> String {
 }
 
 fn compile(source: &str) -> Graph {
-    let limits = Limits { tasks: 10_000, ..Limits::default() };
-    let checked = check(source, &EmptyCatalogue, &limits);
+    let bounds = Bounds { tasks: 10_000, ..Bounds::default() };
+    let checked = check(source, &EmptyCatalogue, &bounds);
     let definition = checked.definition.unwrap_or_else(|| panic!("{:?}", checked.findings));
-    Graph::compile(&definition, limits).expect("compiles")
+    Graph::compile(&definition, bounds).expect("compiles")
 }
 
 fn facts() -> Facts {

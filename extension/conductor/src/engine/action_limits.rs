@@ -1,12 +1,12 @@
 //! The limits that apply to all tasks of an action.
 
+use crate::bounds::Bounds;
 use crate::engine::ready::limit_key;
 use crate::expression::{Data, ExpressionError, Programs, Rendering, Sources};
 use crate::finding::shorten;
 use crate::language::definition::LimitUse;
 use crate::language::parse::limit::MAX_LIMITS;
 use crate::language::parse::name::is_limit_name;
-use crate::limits::Limits;
 use serde_json::Value;
 
 /// Maximum number of characters of a value that a message shows.
@@ -20,12 +20,12 @@ pub struct ActionLimits {
 
 impl ActionLimits {
     /// Compiles the keys.
-    pub fn compile(uses: &[LimitUse], limits: Limits) -> Result<ActionLimits, ExpressionError> {
+    pub fn compile(uses: &[LimitUse], bounds: Bounds) -> Result<ActionLimits, ExpressionError> {
         let mut sources = Sources::default();
         let key =
             |limit: &LimitUse, sources: &mut Sources| (!limit.key.is_null()).then(|| sources.rendering(&limit.key));
         let named = uses.iter().map(|limit| (limit.name.clone(), key(limit, &mut sources))).collect();
-        Ok(ActionLimits { programs: sources.compile(limits)?, limits: named })
+        Ok(ActionLimits { programs: sources.compile(bounds)?, limits: named })
     }
 
     /// Returns names and keys for a task with this input. If a key cannot be rendered, or is not text, a number or a
@@ -78,7 +78,7 @@ mod tests {
     use serde_json::json;
 
     fn keys(limits: Value, input: Value) -> Vec<(String, String)> {
-        let limits = ActionLimits::compile(&read(&limits).unwrap(), Limits::default()).unwrap();
+        let limits = ActionLimits::compile(&read(&limits).unwrap(), Bounds::default()).unwrap();
         limits.keys(&crate::json::from_text(&input.to_string()).unwrap())
     }
 

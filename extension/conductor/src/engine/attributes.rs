@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::conductor::Conductor;
-use crate::engine::state::Status;
+use crate::engine::status::Status;
 use crate::engine::variables;
 use crate::expression::{Data, json_text};
 

@@ -1,7 +1,7 @@
 //! Why a workflow fails, and what else goes wrong while it closes.
 
 use crate::code::Code;
-use crate::engine::facts::Moment;
+use crate::engine::moment::Moment;
 use crate::expression::{Data, ExpressionError, data, json};
 use crate::finding::shorten;
 use serde_json::{Value, json};

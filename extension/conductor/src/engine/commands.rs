@@ -1,9 +1,10 @@
 //! Changes to be written: collected over all events of one execution in a batch, and written with one statement per
 //! kind.
 
-use crate::engine::branches::NewEntry;
 use crate::engine::cause::Cause;
-use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
+use crate::engine::published::NewEntry;
+use crate::engine::state::{Context, TaskKey};
+use crate::engine::status::{Reach, Status, TaskEnd};
 use crate::expression::Data;
 use crate::graph::NodeId;
 use crate::view::task_lists::TaskLists;
@@ -111,29 +112,6 @@ impl Withdraw {
     /// Whether a waiting row is withdrawn.
     pub fn reaches(&self, key: TaskKey, closing: bool) -> bool {
         self.tasks.reaches(closing) || self.items.contains(&key)
-    }
-}
-
-/// Which tasks of an execution are affected by a stop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
-    /// None.
-    #[default]
-    Nothing,
-    /// Those on the forward paths: tasks that close the execution still run.
-    Forward,
-    /// All of them.
-    Everything,
-}
-
-impl Reach {
-    /// Whether it affects a task, given whether that task closes the execution.
-    pub fn reaches(self, closing: bool) -> bool {
-        match self {
-            Reach::Nothing => false,
-            Reach::Forward => !closing,
-            Reach::Everything => true,
-        }
     }
 }
 

@@ -6,13 +6,14 @@
 //! processed again with all facts. This is safe because the conductor is pure.
 
 use crate::code::Code;
-use crate::engine::branches::KnownChanges;
 use crate::engine::cause::Cause;
-use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{EndedTasks, Facts, Missing, Moment, ONLY};
+use crate::engine::commands::{Changes, End, NewTask, Report, Row, Start, Withdraw, Withdrawn};
+use crate::engine::facts::{EndedTasks, Facts, Missing, ONLY, Undoable};
+use crate::engine::moment::Moment;
+use crate::engine::published::KnownChanges;
 use crate::engine::reported::Reported;
-use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
-use crate::engine::undo::Undoable;
+use crate::engine::state::{Arrivals, Context, Execution, TaskKey};
+use crate::engine::status::{Reach, Status, TaskEnd};
 use crate::engine::variables;
 use crate::engine::work::{EndedTask, NextTask, Work};
 use crate::expression::opaque;
@@ -364,7 +365,7 @@ impl<'a> Conductor<'a> {
     /// Checks the size of rendered values against the limit. Each template has its own limit, but many of them together
     /// must not take unlimited memory.
     pub(crate) fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Cause> {
-        let most = self.graph.limits.output_bytes;
+        let most = self.graph.bounds.output_bytes;
         if bytes <= most as u64 {
             return Ok(());
         }

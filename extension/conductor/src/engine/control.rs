@@ -1,13 +1,13 @@
 //! Operations on an execution: pause, resume, cancel, time out, resolve.
 
 use crate::code::Code;
-use crate::engine::branches;
 use crate::engine::cause::Cause;
-use crate::engine::commands::{Hold, Reach};
+use crate::engine::commands::Hold;
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::TaskOutcome;
+use crate::engine::outcome::TaskOutcome;
+use crate::engine::published;
 use crate::engine::reported::Reported;
-use crate::engine::state::Status;
+use crate::engine::status::{Reach, Status};
 use crate::language::definition::CancellationPolicy;
 
 impl Conductor<'_> {
@@ -112,7 +112,7 @@ impl Conductor<'_> {
         if !is_numbered {
             self.note_undo(reported, &outcome);
         }
-        self.end_task(key, &branches::shared(reported.context), outcome, reported.closing, reported.order);
+        self.end_task(key, &published::shared(reported.context), outcome, reported.closing, reported.order);
         self.run();
         self.changes.causes.get(causes).cloned()
     }

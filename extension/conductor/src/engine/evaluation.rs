@@ -1,8 +1,10 @@
 //! Evaluating expressions over what is known of an execution.
 
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::{Item, Moment, Scope, TaskOutcome};
-use crate::engine::state::{Status, TaskEnd};
+use crate::engine::facts::{Item, Scope};
+use crate::engine::moment::Moment;
+use crate::engine::outcome::TaskOutcome;
+use crate::engine::status::{Status, TaskEnd};
 use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
 
 impl Conductor<'_> {

@@ -1,15 +1,15 @@
 //! What expressions read: the facts of an execution, as far as they were loaded.
 
-use crate::engine::branches::KnownChanges;
-use crate::engine::item_outcomes::{ItemOutcomes, ItemSummary, RowEnd};
-use crate::engine::state::{TaskEnd, TaskKey};
-use crate::engine::undo::Undoable;
+use crate::engine::moment::Moment;
+use crate::engine::outcome::{ItemOutcomes, ItemSummary, RowEnd, TaskOutcome, Times};
+use crate::engine::published::KnownChanges;
+use crate::engine::state::{Context, TaskKey};
+use crate::graph::NodeId;
+
 use crate::expression::Data;
 use crate::expression::functions::{END, OUTCOME};
 use crate::language::task_fields::{FIELDS, ITEM_FIELDS};
-use chrono::DateTime;
 use minijinja::value::{Enumerator, Object, Value};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -47,6 +47,34 @@ pub struct Facts {
     pub system: Option<Data>,
 }
 
+/// A completed task that can be undone.
+#[derive(Debug, Clone)]
+pub struct Undoable {
+    /// Its row.
+    pub row: i64,
+    /// The action that it has run.
+    pub action: Option<String>,
+    /// The task that undoes it.
+    pub node: NodeId,
+    /// Its number in the order of completion.
+    pub number: u32,
+    /// The context it saw.
+    pub context: Context,
+    /// What undoes it, as in [`NewUndo`].
+    pub call: Data,
+    /// What rendering the call again reads; `None` if it has been rendered.
+    pub unrendered: Option<Box<Unrendered>>,
+}
+
+/// A task whose undo could not be rendered.
+#[derive(Debug, Clone)]
+pub struct Unrendered {
+    /// The task's input.
+    pub input: Data,
+    /// How the task ended.
+    pub outcome: TaskOutcome,
+}
+
 /// Records whether a step needed something that had not been loaded.
 #[derive(Debug, Clone, Default)]
 pub struct Missing(Arc<AtomicBool>);
@@ -61,43 +89,6 @@ impl Missing {
     pub fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// A point in time, in microseconds since 1970.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Moment(pub i64);
-
-impl Moment {
-    /// Returns it in ISO 8601, in UTC.
-    pub(crate) fn value(self) -> Data {
-        DateTime::from_timestamp_micros(self.0).map_or_else(|| Data::from(()), |time| Data::from(time.to_rfc3339()))
-    }
-}
-
-/// When a task ran, and how many times.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Times {
-    /// When it was last claimed, called its workflow, or began to wait.
-    pub started: Option<Moment>,
-    /// When it ended.
-    pub completed: Option<Moment>,
-    /// Number of times it was claimed.
-    pub attempts: u32,
-}
-
-/// How a task ended.
-#[derive(Debug, Clone)]
-pub struct TaskOutcome {
-    /// Its end.
-    pub end: TaskEnd,
-    /// The reported result; `None` if not loaded.
-    pub result: Option<Data>,
-    /// The reported error; `None` if not loaded.
-    pub error: Option<Data>,
-    /// When it ran; `None` if not loaded.
-    pub times: Option<Times>,
-    /// What became of its items.
-    pub items: ItemOutcomes,
 }
 
 impl TaskOutcome {

@@ -4,15 +4,15 @@ use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Again, Report, Row, Start, Withdrawn};
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::{Item, TaskOutcome};
-use crate::engine::item_outcomes::{ItemOutcomes, RowEnd};
+use crate::engine::facts::Item;
+use crate::engine::outcome::{ItemOutcomes, RowEnd, TaskOutcome};
 use crate::engine::reported::Reported;
-use crate::engine::rest::needed;
-use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
+
+use crate::engine::state::{Context, Progress, TaskKey};
+use crate::engine::status::{Status, TaskEnd};
 use crate::expression::{Data, Rendering};
 use crate::finding::shorten;
 use crate::graph::{Items, Node};
-use crate::language::definition::{ItemCount, OnItemFailure};
 use minijinja::value::ValueKind;
 
 /// Maximum number of characters of an invalid value shown in messages.
@@ -30,7 +30,7 @@ impl Conductor<'_> {
         let Some(items) = &node.items else { return Ok(()) };
         let list = self.item_list(node, items, vars.clone())?;
         let total = list.len() as u32;
-        let needed = needed(items, total);
+        let needed = items.needed(total);
         if let Some(needed) = needed.filter(|needed| *needed > total) {
             let message = format!("min_successes of task {} is {needed}, but it has only {total} items", node.name);
             return Err(Cause::rule(Code::ITEMS_NOT_RENDERED, Some(&node.name), message));
@@ -62,7 +62,7 @@ impl Conductor<'_> {
             cancelled: 0,
             withdrawn: 0,
             concurrency,
-            tolerated: tolerated(items, total),
+            tolerated: items.tolerated(total),
             retries: 0,
             needed,
             stopped: false,
@@ -80,8 +80,8 @@ impl Conductor<'_> {
             return Err(Cause::rule(Code::ITEMS_NOT_RENDERED, Some(&node.name), message));
         }
         let length = list.len().unwrap_or(usize::MAX);
-        if length > self.graph.limits.items {
-            let most = self.graph.limits.items;
+        if length > self.graph.bounds.items {
+            let most = self.graph.bounds.items;
             let message = format!("task {} has {length} items, but at most {most} are allowed", node.name);
             return Err(Cause::rule(Code::LIMIT_EXCEEDED, Some(&node.name), message));
         }
@@ -274,19 +274,5 @@ fn named(names: &[String], item: Data) -> Data {
             let parts: Vec<Data> = item.try_iter().into_iter().flatten().collect();
             Data::from_pairs(names.iter().cloned().zip(parts))
         }
-    }
-}
-
-/// Returns how many failed items a task tolerates before no new item starts. `None` means that all items run, and none
-/// may fail.
-pub(crate) fn tolerated(items: &Items, total: u32) -> Option<u32> {
-    if let Some(needed) = needed(items, total) {
-        return Some(total.saturating_sub(needed));
-    }
-    match (items.on_item_failure, items.max_failures) {
-        (_, Some(ItemCount::Count(count))) => Some(count),
-        (_, Some(ItemCount::Percent(percent))) => Some((f64::from(total) * percent / 100.0).floor() as u32),
-        (OnItemFailure::FailFast, None) => Some(0),
-        (OnItemFailure::Continue, None) => None,
     }
 }

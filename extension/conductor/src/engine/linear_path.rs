@@ -1,6 +1,8 @@
 //! The tasks of an execution that ended on a linear path, known without looking at them.
 
-use crate::engine::state::{TaskEnd, TaskKey};
+use crate::engine::status::TaskEnd;
+
+use crate::engine::state::TaskKey;
 use crate::graph::{Graph, NodeId};
 use crate::view::task_lists::TaskLists;
 

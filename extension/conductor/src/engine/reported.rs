@@ -1,8 +1,8 @@
 //! Reports of tasks that have ended, as the conductor takes them.
 
-use crate::engine::facts::{TaskOutcome, Times};
-use crate::engine::item_outcomes::ItemOutcomes;
-use crate::engine::state::{TaskEnd, TaskKey};
+use crate::engine::outcome::{ItemOutcomes, TaskOutcome, Times};
+use crate::engine::state::TaskKey;
+use crate::engine::status::TaskEnd;
 use crate::expression::Data;
 
 /// A reported row.

@@ -1,14 +1,13 @@
 //! Rerunning tasks of an execution that has ended unsuccessfully.
 
-use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::RerunTask;
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::TaskOutcome;
-use crate::engine::items::tolerated;
-use crate::engine::rest::needed;
-use crate::engine::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
-use crate::engine::undo::Phase;
+use crate::engine::outcome::TaskOutcome;
+use crate::engine::published;
+
+use crate::engine::state::{Context, Phase, Progress, Staged, TaskKey};
+use crate::engine::status::{Status, TaskEnd};
 use crate::graph::NodeId;
 use crate::interrupt;
 use std::collections::{BTreeSet, HashSet};
@@ -64,7 +63,7 @@ impl Conductor<'_> {
         (state.verdict, state.canceling_since, state.forced) = (None, None, false);
         state.live = 0;
         state.reruns += 1;
-        state.ended = state.ended.take().map(|seen| branches::shared(&seen)).filter(|seen| !seen.is_empty());
+        state.ended = state.ended.take().map(|seen| published::shared(&seen)).filter(|seen| !seen.is_empty());
         state.shared = state.published;
         self.execution.status = Status::Running;
         self.changes.rerun = true;
@@ -122,14 +121,14 @@ impl Conductor<'_> {
         state.failures.retain(|key| *key != task.key);
         state.live += 1;
         if task.ended_at_once {
-            let (node, route, context) = (task.key.node, task.key.route, branches::shared(&task.context));
+            let (node, route, context) = (task.key.node, task.key.route, published::shared(&task.context));
             return self.make_ready(node, route, context, false);
         }
         if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
             // All of its items keep their success: only what follows them is left to do.
             let outcome =
                 self.item_outcome(task.key).unwrap_or_else(|| TaskOutcome::of_unread_items(TaskEnd::Completed));
-            return self.end_task(task.key, &branches::shared(&task.context), outcome, task.closing, task.order);
+            return self.end_task(task.key, &published::shared(&task.context), outcome, task.closing, task.order);
         }
         let released = task.items.map(|(total, kept)| {
             let kept = if task.reset_items { 0 } else { kept };
@@ -137,7 +136,7 @@ impl Conductor<'_> {
             let released = if concurrency == 0 { open } else { concurrency.min(open) };
             state.items.push(Progress {
                 key: task.key,
-                context: branches::shared(&task.context),
+                context: published::shared(&task.context),
                 total,
                 released: kept + released,
                 ended: kept,
@@ -164,7 +163,7 @@ impl Conductor<'_> {
             (Some(items), Some((total, _))) => {
                 let vars = self.branch(&task.context);
                 let concurrency = self.count(node, "concurrency", &items.concurrency, vars).ok().flatten();
-                (concurrency.unwrap_or(0), tolerated(items, total), needed(items, total))
+                (concurrency.unwrap_or(0), items.tolerated(total), items.needed(total))
             }
             _ => (0, None, None),
         }

@@ -6,8 +6,8 @@ use crate::engine::conductor::Conductor;
 use crate::engine::state::{Execution, Progress, TaskKey};
 use crate::expression::Data;
 use crate::graph::node_set::NodeSet;
-use crate::graph::{Graph, Items, NodeId};
-use crate::language::definition::{ItemCount, Rest as Rule};
+use crate::graph::{Graph, NodeId};
+use crate::language::definition::Rest as Rule;
 
 /// Returns the error of a task or item that was cancelled because it was no longer needed.
 pub fn not_needed() -> Data {
@@ -75,12 +75,4 @@ impl Progress {
         let completed = self.ended - self.failed - self.cancelled - self.withdrawn;
         self.needed.is_some_and(|needed| completed >= needed)
     }
-}
-
-/// Returns how many of a number of items must complete, or `None` for all that are not tolerated failures.
-pub(crate) fn needed(items: &Items, total: u32) -> Option<u32> {
-    items.min_successes.map(|count| match count {
-        ItemCount::Count(count) => count,
-        ItemCount::Percent(percent) => (f64::from(total) * percent / 100.0).ceil() as u32,
-    })
 }

@@ -4,112 +4,13 @@
 //! grows with the number of finished tasks, except one bit per join; what branches publish is stored apart. While a
 //! single branch without variables walks plain steps, it has its default value, which is stored as NULL.
 
-use crate::engine::commands::Reach;
-use crate::engine::facts::Moment;
-use crate::engine::undo::{Phase, Undoing};
+use crate::engine::moment::Moment;
+
+use crate::engine::status::{Reach, Status};
+
 use crate::graph::NodeId;
 use crate::graph::node_set::NodeSet;
 use serde::{Deserialize, Serialize};
-
-/// The status of a workflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Running or paused.
-    Running,
-    /// Ended successfully.
-    Completed,
-    /// Failed; running and closing tasks may finish.
-    Failed,
-    /// Being cancelled; waits for running and closing tasks.
-    Canceling,
-    /// Cancelled; nothing is running.
-    Cancelled,
-    /// Took too long; running and closing tasks may finish.
-    Timeout,
-}
-
-impl Status {
-    /// Returns the name in `workflow.execution_status`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Running => "running",
-            Status::Completed => "completed",
-            Status::Failed => "failed",
-            Status::Canceling => "canceling",
-            Status::Cancelled => "cancelled",
-            Status::Timeout => "timeout",
-        }
-    }
-
-    /// Returns the status with this name. The names before `running` mean the same to the conductor.
-    pub fn parse(name: &str) -> Option<Status> {
-        Some(match name {
-            "requested" | "scheduling" | "scheduled" | "running" => Status::Running,
-            "completed" => Status::Completed,
-            "failed" | "abandoned" => Status::Failed,
-            "canceling" => Status::Canceling,
-            "cancelled" => Status::Cancelled,
-            "timeout" => Status::Timeout,
-            _ => return None,
-        })
-    }
-}
-
-/// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskEnd {
-    /// Successfully.
-    Completed,
-    /// With a failure.
-    Failed,
-    /// It took too long.
-    Timeout,
-    /// No worker is left to finish it.
-    Abandoned,
-    /// By a cancel.
-    Cancelled,
-    /// Its condition was false, so it did not run.
-    Skipped,
-}
-
-impl TaskEnd {
-    /// Returns its name, as in `execution_status`.
-    pub fn name(self) -> &'static str {
-        match self {
-            TaskEnd::Completed => "completed",
-            TaskEnd::Failed => "failed",
-            TaskEnd::Timeout => "timeout",
-            TaskEnd::Abandoned => "abandoned",
-            TaskEnd::Cancelled => "cancelled",
-            TaskEnd::Skipped => "skipped",
-        }
-    }
-
-    /// Returns the label of `task_status`, as expressions see it.
-    pub fn summary(self) -> &'static str {
-        if self.is_failure() { TaskEnd::Failed.name() } else { self.name() }
-    }
-
-    /// Returns the end with this name.
-    pub fn parse(name: &str) -> Option<TaskEnd> {
-        Some(match name {
-            "completed" => TaskEnd::Completed,
-            "failed" => TaskEnd::Failed,
-            "timeout" => TaskEnd::Timeout,
-            "abandoned" => TaskEnd::Abandoned,
-            "cancelled" => TaskEnd::Cancelled,
-            "skipped" => TaskEnd::Skipped,
-            _ => return None,
-        })
-    }
-
-    /// Whether it failed, timed out or was abandoned.
-    pub fn is_failure(self) -> bool {
-        matches!(self, TaskEnd::Failed | TaskEnd::Timeout | TaskEnd::Abandoned)
-    }
-}
 
 /// An execution between two events.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,7 +61,7 @@ impl Default for Execution {
 }
 
 /// The changes that a task sees, oldest first: their numbers, of which the last is marked while nobody else sees that
-/// change (`branches.rs`).
+/// change (`published.rs`).
 pub type Context = Vec<u32>;
 
 /// What the conductor remembers.
@@ -374,6 +275,36 @@ pub struct Staged {
     /// The context it would have seen.
     #[serde(skip_serializing_if = "is_default")]
     pub context: Context,
+}
+
+/// How far an execution has undone what it had completed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Undoing {
+    /// Its phase.
+    pub phase: Phase,
+    /// Undos with this number or a higher one have become tasks.
+    pub below: u32,
+    /// Tasks that wait until those before them have ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<TaskKey>,
+}
+
+/// Phase of the undoing of an execution.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It will begin once all running tasks have ended.
+    #[default]
+    Pending,
+    /// It has begun.
+    Running,
+    /// Everything has been undone.
+    Done,
+    /// It has ended, but not everything could be undone.
+    Failed,
+    /// It was stopped by force.
+    Stopped,
 }
 
 impl State {

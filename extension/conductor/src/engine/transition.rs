@@ -1,14 +1,14 @@
 //! Continuing from a task that ended: every true transition fires, publishes and leads to its targets.
 
 use crate::code::Code;
-use crate::engine::branches;
 use crate::engine::cause::{self, Cause};
 use crate::engine::commands::{Report, Row};
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::TaskOutcome;
-use crate::engine::item_outcomes::ItemOutcomes;
+use crate::engine::outcome::{ItemOutcomes, TaskOutcome};
+use crate::engine::published;
 use crate::engine::reported::Reported;
-use crate::engine::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
+use crate::engine::state::{Arrivals, Context, TaskKey};
+use crate::engine::status::{Status, TaskEnd};
 use crate::engine::variables;
 use crate::engine::work::{EndedTask, NextTask, Work};
 use crate::expression::overlay;
@@ -204,7 +204,7 @@ impl<'a> Conductor<'a> {
 
     /// Checks the size of variables against the limit.
     pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Cause> {
-        let most = self.graph.limits.context_bytes;
+        let most = self.graph.bounds.context_bytes;
         if bytes <= most as u64 {
             return Ok(());
         }
@@ -234,7 +234,7 @@ impl<'a> Conductor<'a> {
         let mut ends: Vec<Context> = Vec::new();
         let alone = fired.len() <= 1;
         // What one of several branches publishes must not be visible to the others.
-        let context = &if alone { context.clone() } else { branches::shared(context) };
+        let context = &if alone { context.clone() } else { published::shared(context) };
         if fired.is_empty() {
             ends.push(self.publish(context, &published, alone));
         }
@@ -247,7 +247,7 @@ impl<'a> Conductor<'a> {
                 led = true;
                 if self.graph.node(to).join.is_some() {
                     match arrivals.iter_mut().find(|(join, _)| *join == to) {
-                        Some((_, seen)) => *seen = branches::joined(seen, &carried),
+                        Some((_, seen)) => *seen = published::joined(seen, &carried),
                         None => arrivals.push((to, carried.clone())),
                     }
                 } else {
@@ -261,7 +261,7 @@ impl<'a> Conductor<'a> {
             }
         }
         if leads_on.len() + arrivals.len() + ends.len() > 1 {
-            leads_on.iter_mut().for_each(|next| next.context = branches::shared(&next.context));
+            leads_on.iter_mut().for_each(|next| next.context = published::shared(&next.context));
         }
         if only_beside_fail {
             leads_on.retain(|next| next.beside_fail && self.starts(next));
@@ -373,7 +373,7 @@ impl<'a> Conductor<'a> {
         if fires {
             let join = &mut state.joins[place];
             join.fired = true;
-            let context = branches::shared(&std::mem::take(&mut join.context));
+            let context = published::shared(&std::mem::take(&mut join.context));
             state.live += 1;
             if !repeats {
                 state.joins.remove(place);

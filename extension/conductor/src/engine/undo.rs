@@ -6,85 +6,27 @@
 //! completed.
 
 use crate::code::Code;
-use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, NewUndo, RerunTask, Start};
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::{Item, TaskOutcome};
-use crate::engine::item_outcomes::ItemOutcomes;
+use crate::engine::facts::{Item, Undoable};
+use crate::engine::outcome::{ItemOutcomes, TaskOutcome};
+use crate::engine::published;
 use crate::engine::reported::Reported;
 use crate::engine::rerun::Rerun;
-use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
+use crate::engine::state::{Phase, TaskKey, Undoing};
+use crate::engine::status::{Status, TaskEnd};
 use crate::engine::work::EndedTask;
 use crate::expression::Data;
 use crate::graph::Graph;
+use crate::graph::Node;
 use crate::graph::undo::UndoCall;
-use crate::graph::{Node, NodeId};
 use crate::language::definition::UndoOn;
 use crate::language::definition::{UndoOrder, WhenUnknown};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Maximum number of tasks that one step undoes.
 pub const AT_ONCE: usize = 100;
-
-/// How far an execution has undone what it had completed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Undoing {
-    /// Its phase.
-    pub phase: Phase,
-    /// Undos with this number or a higher one have become tasks.
-    pub below: u32,
-    /// Tasks that wait until those before them have ended.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub waiting: Vec<TaskKey>,
-}
-
-/// Phase of the undoing of an execution.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// It will begin once all running tasks have ended.
-    #[default]
-    Pending,
-    /// It has begun.
-    Running,
-    /// Everything has been undone.
-    Done,
-    /// It has ended, but not everything could be undone.
-    Failed,
-    /// It was stopped by force.
-    Stopped,
-}
-
-/// A completed task that can be undone.
-#[derive(Debug, Clone)]
-pub struct Undoable {
-    /// Its row.
-    pub row: i64,
-    /// The action that it has run.
-    pub action: Option<String>,
-    /// The task that undoes it.
-    pub node: NodeId,
-    /// Its number in the order of completion.
-    pub number: u32,
-    /// The context it saw.
-    pub context: Context,
-    /// What undoes it, as in [`NewUndo`].
-    pub call: Data,
-    /// What rendering the call again reads; `None` if it has been rendered.
-    pub unrendered: Option<Box<Unrendered>>,
-}
-
-/// A task whose undo could not be rendered.
-#[derive(Debug, Clone)]
-pub struct Unrendered {
-    /// The task's input.
-    pub input: Data,
-    /// How the task ended.
-    pub outcome: TaskOutcome,
-}
 
 /// What an undo is rendered from.
 struct Undone<'a> {
@@ -152,7 +94,7 @@ impl Conductor<'_> {
     fn number_undo(&mut self, reported: &Reported, call: Data) {
         let Some(node) = self.graph.node(reported.key.node).undo.as_ref().map(|undo| undo.node) else { return };
         self.execution.state.undos += 1;
-        let (row, number, context) = (reported.order, self.execution.state.undos, branches::shared(reported.context));
+        let (row, number, context) = (reported.order, self.execution.state.undos, published::shared(reported.context));
         self.changes.undos.push(NewUndo { row, number, call: call.clone() });
         // What was voided by force is numbered only now.
         if let Some(undo) = self.execution.state.undo.as_mut().filter(|undo| undo.phase == Phase::Stopped) {
@@ -275,7 +217,7 @@ impl Conductor<'_> {
             max_retries: number("retries").map_or(0, |count| count.clamp(0.0, f64::from(i32::MAX)) as i32),
             priority: node.priority,
             undoes: Some(undoable.row),
-            ..NewTask::closing(key, branches::shared(&undoable.context))
+            ..NewTask::closing(key, published::shared(&undoable.context))
         });
         true
     }
@@ -283,7 +225,7 @@ impl Conductor<'_> {
     fn end_undo_unstarted(&mut self, key: TaskKey, undoable: &Undoable, cause: Cause) {
         let (end, error) = (TaskEnd::Failed, Some(cause.as_error()));
         let outcome = TaskOutcome { end, result: None, error, times: None, items: ItemOutcomes::None };
-        let (context, refusal) = (branches::shared(&undoable.context), Some(cause));
+        let (context, refusal) = (published::shared(&undoable.context), Some(cause));
         let place = self.changes.scheduled.len();
         self.end_without_work(EndedTask { key, context, outcome, end, closing: true, refusal, order: 0 });
         self.changes.scheduled[place].undoes = Some(undoable.row);

@@ -1,8 +1,9 @@
 //! The consequences of an event that have yet to be processed.
 
 use crate::engine::cause::Cause;
-use crate::engine::facts::TaskOutcome;
-use crate::engine::state::{Context, TaskEnd, TaskKey};
+use crate::engine::outcome::TaskOutcome;
+use crate::engine::state::{Context, TaskKey};
+use crate::engine::status::TaskEnd;
 use crate::graph::NodeId;
 
 /// A task to make ready, or a task that has ended. The consequences of an event are processed one by one.

@@ -18,7 +18,7 @@ pub(crate) use watched::unwatched;
 
 use minijinja::machinery::{Token, parse, tokenize};
 
-use crate::limits::Limits;
+use crate::bounds::Bounds;
 
 /// Maximum nesting of brackets in an expression. MiniJinja's own limit, 150, needs more stack than a backend has.
 pub const MAX_BRACKETS: usize = 32;
@@ -65,11 +65,11 @@ pub fn pure(text: &str) -> Option<(usize, &str)> {
 
 /// Rejects a template that is too long, or whose tree could be too deep for a recursive parser. Everything passed to
 /// MiniJinja must have passed this check.
-pub fn bound(text: &str, limits: &Limits) -> Result<(), TemplateError> {
+pub fn bound(text: &str, bounds: &Bounds) -> Result<(), TemplateError> {
     let refuse = |message: String, at: usize| Err(TemplateError { code: 9, message, at });
-    if text.len() > limits.expression_bytes {
+    if text.len() > bounds.expression_bytes {
         let message =
-            format!("the template has {} bytes, more than the {} allowed", text.len(), limits.expression_bytes);
+            format!("the template has {} bytes, more than the {} allowed", text.len(), bounds.expression_bytes);
         return refuse(message, 0);
     }
     let mut statements = 0;
@@ -164,8 +164,8 @@ impl Tree {
 }
 
 /// Returns the references of a template, if it can be parsed.
-pub fn references(text: &str, limits: &Limits) -> Result<References, TemplateError> {
-    bound(text, limits)?;
+pub fn references(text: &str, bounds: &Bounds) -> Result<References, TemplateError> {
+    bound(text, bounds)?;
     let template = parse(text, "template", Default::default()).map_err(|error| {
         let message = match error.detail() {
             Some(detail) => detail.to_owned(),
@@ -181,8 +181,8 @@ mod tests {
     use super::*;
 
     fn bounded(expression: &str) -> bool {
-        let limits = Limits { expression_bytes: usize::MAX, ..Limits::default() };
-        bound(&format!("{{{{ {expression} }}}}"), &limits).is_ok()
+        let bounds = Bounds { expression_bytes: usize::MAX, ..Bounds::default() };
+        bound(&format!("{{{{ {expression} }}}}"), &bounds).is_ok()
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         ));
         let check = move || {
             for source in sources {
-                references(&source, &Limits::default()).unwrap_or_else(|e| panic!("{e}: {source}"));
+                references(&source, &Bounds::default()).unwrap_or_else(|e| panic!("{e}: {source}"));
                 let mut environment = minijinja::Environment::new();
                 environment.add_template_owned("it", source).unwrap();
             }

@@ -30,7 +30,7 @@ fn handles_failures(graph: &Graph, node: &Node) -> bool {
     let ends = ["failed", "timeout", "abandoned", "cancelled"];
     let fires = |next: &&Transition| {
         let source = next.when.map(|when| graph.programs.source(when));
-        source.is_none_or(|source| ends.iter().any(|end| may_hold_after(source, end, &graph.limits)))
+        source.is_none_or(|source| ends.iter().any(|end| may_hold_after(source, end, &graph.bounds)))
     };
     node.next.iter().filter(fires).any(|next| next.successors().next().is_some())
 }
@@ -58,5 +58,5 @@ fn fires_without_failure(graph: &Graph, from: &Node, next: &Transition) -> bool 
     let Some(when) = next.when else { return true };
     let source = graph.programs.source(when);
     let ends: &[&str] = if from.when.is_some() { &["completed", "skipped"] } else { &["completed"] };
-    ends.iter().any(|end| may_hold_after(source, end, &graph.limits))
+    ends.iter().any(|end| may_hold_after(source, end, &graph.bounds))
 }

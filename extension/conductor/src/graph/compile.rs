@@ -4,10 +4,10 @@ use super::*;
 use crate::expression::{ExpressionError, Rendering, Sources};
 use crate::graph::read_set::Needs;
 
+use crate::bounds::Bounds;
 use crate::interrupt;
 use crate::language::definition::{Assignment, Definition, Join, Retry as RetrySpec, RetryEach};
 use crate::language::schema::Schema;
-use crate::limits::Limits;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ const RETRY_COMMAND_COUNT: u64 = 3;
 
 impl Graph {
     /// Compiles a validated definition. An error is one that validation would have reported.
-    pub fn compile(definition: &Definition, limits: Limits) -> Result<Graph, ExpressionError> {
+    pub fn compile(definition: &Definition, bounds: Bounds) -> Result<Graph, ExpressionError> {
         let mut by_name: HashMap<String, NodeId> =
             definition.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id as NodeId)).collect();
         let mut sources = Sources::default();
@@ -36,7 +36,7 @@ impl Graph {
         starts.retain(|node| Some(*node) != finally);
         starts.sort_by(|a, b| nodes[*a as usize].name.cmp(&nodes[*b as usize].name));
         undo::add(&mut nodes, &mut by_name, definition, &mut sources);
-        let programs = sources.compile(limits)?;
+        let programs = sources.compile(bounds)?;
         for retry in nodes.iter_mut().filter_map(|node| node.retry.as_mut()) {
             retry.after_success = retry.when.map(|when| AfterSuccess::of(&programs.names(when))).unwrap_or_default();
         }
@@ -70,7 +70,7 @@ impl Graph {
             programs,
             reads_tasks: false,
             max_visits: definition.max_visits,
-            limits,
+            bounds,
             output_needs: Needs::default(),
             start_needs: Needs::default(),
             cancelling_joins: Vec::new(),

@@ -16,9 +16,9 @@ mod workflow;
 
 use std::collections::HashMap;
 
+use crate::bounds::Bounds;
 use crate::finding::{Finding, Severity};
 use crate::language::definition::Definition;
-use crate::limits::Limits;
 use crate::source::{NodeId, Source};
 
 /// Result of [`parse`].
@@ -72,9 +72,9 @@ impl Places {
 }
 
 /// Parses YAML or JSON text.
-pub fn parse(source: impl AsRef<[u8]>, limits: &Limits) -> Parsed {
-    let (source, defects) = Source::read(source.as_ref(), limits);
-    let mut walk = walk::Walk::new(&source, limits);
+pub fn parse(source: impl AsRef<[u8]>, bounds: &Bounds) -> Parsed {
+    let (source, defects) = Source::read(source.as_ref(), bounds);
+    let mut walk = walk::Walk::new(&source, bounds);
     for defect in defects {
         walk.defect(defect);
     }

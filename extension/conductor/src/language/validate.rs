@@ -26,22 +26,22 @@ mod tasks;
 mod transitions;
 mod undo;
 
+use crate::bounds::Bounds;
 use crate::code::Code;
 use crate::finding::{Finding, MAX_FINDINGS, Severity, shorten};
 use crate::interrupt;
 use crate::language::catalogue::Catalogue;
 use crate::language::definition::Definition;
 use crate::language::parse::{Parsed, Place, Places, parse};
-use crate::limits::Limits;
 use crate::source::NodeId;
 
 /// Returns all findings about a parsed source, including those of the parser, sorted by place.
-pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> Vec<Finding> {
+pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, bounds: &Bounds) -> Vec<Finding> {
     let mut findings = parsed.findings.clone();
     if let Some(definition) = &parsed.definition {
         let places = &parsed.places;
-        let mut check = Check { definition, places, limits, catalogue, findings: &mut findings };
-        let shape = shape::Shape::new(definition, limits);
+        let mut check = Check { definition, places, bounds, catalogue, findings: &mut findings };
+        let shape = shape::Shape::new(definition, bounds);
         if definition.tasks.is_empty() && places.source().root().is_none() {
             check.at("tasks").error(101, "the workflow has no tasks".to_owned(), "add a task".to_owned());
         }
@@ -74,9 +74,9 @@ pub struct Checked {
 }
 
 /// Parses and validates a source.
-pub fn check(source: impl AsRef<[u8]>, catalogue: &dyn Catalogue, limits: &Limits) -> Checked {
-    let parsed = parse(source, limits);
-    let findings = validate(&parsed, catalogue, limits);
+pub fn check(source: impl AsRef<[u8]>, catalogue: &dyn Catalogue, bounds: &Bounds) -> Checked {
+    let parsed = parse(source, bounds);
+    let findings = validate(&parsed, catalogue, bounds);
     let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
     Checked { definition: parsed.definition.filter(|_| !broken), findings }
 }
@@ -85,7 +85,7 @@ pub fn check(source: impl AsRef<[u8]>, catalogue: &dyn Catalogue, limits: &Limit
 struct Check<'a> {
     definition: &'a Definition,
     places: &'a Places,
-    limits: &'a Limits,
+    bounds: &'a Bounds,
     catalogue: &'a dyn Catalogue,
     findings: &'a mut Vec<Finding>,
 }

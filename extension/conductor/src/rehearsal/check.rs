@@ -1,13 +1,13 @@
 //! Checks a test file against the definition that it tests.
 
 use super::script::{Answer, AnswerKind, Answers, Cast, Names, Script, Test, Written};
+use crate::bounds::Bounds;
 use crate::finding::{Finding, shorten};
 use crate::graph::{Graph, Node};
 use crate::interrupt;
 use crate::language::parse::name::suggest;
 use crate::language::parse::walk::Walk;
 use crate::language::schema::Violation;
-use crate::limits::Limits;
 use crate::source::NodeId;
 use serde_json::{Map, Value};
 
@@ -17,8 +17,8 @@ const MAX_SUGGESTIONS: usize = 10;
 impl Script {
     /// Returns what does not fit the definition: names of tasks that it does not have, answers that its tasks cannot
     /// get, parameters that it rejects.
-    pub fn check(&self, graph: &Graph, limits: &Limits) -> Vec<Finding> {
-        let mut check = Check { walk: Walk::new(&self.source, limits), graph, suggestions: MAX_SUGGESTIONS };
+    pub fn check(&self, graph: &Graph, bounds: &Bounds) -> Vec<Finding> {
+        let mut check = Check { walk: Walk::new(&self.source, bounds), graph, suggestions: MAX_SUGGESTIONS };
         check.cast(&self.cast);
         for test in interrupt::checked(&self.tests) {
             check.cast(&test.cast);

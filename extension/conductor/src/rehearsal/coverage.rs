@@ -2,7 +2,7 @@
 
 use super::memory_host::RowStatus;
 use super::play::Performance;
-use crate::engine::state::TaskEnd;
+use crate::engine::status::TaskEnd;
 use crate::finding::shorten;
 use crate::graph::{Graph, NodeId};
 use crate::interrupt;

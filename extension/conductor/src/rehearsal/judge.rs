@@ -5,7 +5,7 @@ use super::likeness::mismatch;
 use super::play::{Performance, Stop};
 use super::script::{Script, Test, Written};
 use crate::engine::cause::Cause;
-use crate::engine::state::Status;
+use crate::engine::status::Status;
 use crate::expression::json;
 use crate::finding::shorten;
 use crate::interrupt;

@@ -1,16 +1,16 @@
 //! An execution in memory: the rows that the extension keeps in tables, for tests and for tools without a database. Its
 //! clock stands still until [`Ledger::wait`] advances it.
 
-use crate::engine::branches::{KnownChanges, NewEntry};
 use crate::engine::cause::Cause;
-use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Rest, Row, Start, Withdraw, Withdrawn};
+use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Report, Rest, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::{TaskOutcome, Times};
-use crate::engine::item_outcomes::RowEnd;
+use crate::engine::outcome::{RowEnd, TaskOutcome, Times};
+use crate::engine::published::{KnownChanges, NewEntry};
 use crate::engine::reported::{Advice, Reported};
 use crate::engine::rerun::Rerun;
 use crate::engine::rest::not_needed;
-use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
+use crate::engine::state::{Execution, TaskKey};
+use crate::engine::status::{Reach, Status, TaskEnd};
 use crate::engine::variables;
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};

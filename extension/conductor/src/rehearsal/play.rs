@@ -3,7 +3,7 @@
 
 use super::memory_host::{Ledger, ReportedRow, RowStatus, TaskRow};
 use super::script::{Answer, AnswerKind};
-use crate::engine::state::TaskEnd;
+use crate::engine::status::TaskEnd;
 use crate::engine::variables;
 use crate::expression::Data;
 use crate::graph::Graph;

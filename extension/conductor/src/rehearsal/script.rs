@@ -1,11 +1,11 @@
 //! A test file: what to run, the answers of workers and people, and the expectations.
 
+use crate::bounds::Bounds;
 use crate::engine::reported::Advice;
-use crate::engine::state::Status;
+use crate::engine::status::Status;
 use crate::expression::Data;
 use crate::finding::Finding;
 use crate::language::parse::walk::Walk;
-use crate::limits::Limits;
 use crate::rehearsal::play::Cancel;
 use crate::source::{NodeId, Source};
 use serde_json::Value;
@@ -153,10 +153,10 @@ pub(super) type Names = Vec<Written<String>>;
 
 impl Script {
     /// Reads a test file. All its errors are among the findings; if there are any, it must not be run.
-    pub fn read(text: impl AsRef<[u8]>, limits: &Limits) -> (Script, Vec<Finding>) {
-        let (source, defects) = Source::read(text.as_ref(), limits);
+    pub fn read(text: impl AsRef<[u8]>, bounds: &Bounds) -> (Script, Vec<Finding>) {
+        let (source, defects) = Source::read(text.as_ref(), bounds);
         let mut script = Script::default();
-        let mut walk = Walk::new(&source, limits);
+        let mut walk = Walk::new(&source, bounds);
         if let Some(root) = source.root() {
             walk.script(root, &mut script);
         }

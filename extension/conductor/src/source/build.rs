@@ -1,4 +1,4 @@
-//! Builds a tree from parser events, without recursion and within limits.
+//! Builds a tree from parser events, without recursion and within bounds.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{Content, Defect, Node, NodeId, Source, Step, Style, scalar};
+use crate::bounds::Bounds;
 use crate::finding::{MAX_FINDINGS, shorten};
 use crate::interrupt;
-use crate::limits::Limits;
 
 /// Maximum number of nodes in a source, whatever its size in bytes: what is built from them takes memory, and time to
 /// drop.
@@ -18,7 +18,7 @@ const MAX_NODES: usize = 500_000;
 const MAX_GAP: usize = 1 << 20;
 
 /// Reads `source.text` into `source.nodes`.
-pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
+pub fn build(source: &mut Source, bounds: &Bounds) -> Vec<Defect> {
     let text = std::mem::take(&mut source.text);
     if let Some(at) = long_gap(&text) {
         source.text = text;
@@ -26,7 +26,7 @@ pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
         return vec![Defect::new(9, None, at, message).with_hint("remove some of them".to_owned())];
     }
     let mut builder = Builder {
-        limits,
+        bounds,
         text: &text,
         line_starts: &source.line_starts,
         nodes: Vec::new(),
@@ -39,12 +39,12 @@ pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
     };
     let options = granit_parser::options! {
         emit_comments: false,
-        flow_nesting_limit: limits.depth,
-        block_nesting_limit: limits.depth,
+        flow_nesting_limit: bounds.depth,
+        block_nesting_limit: bounds.depth,
     };
     for event in Parser::new_from_str_with_options(&text, options) {
         let step =
-            event.map_err(|e| syntax_error(&e, &text, limits)).and_then(|(event, span)| builder.event(event, span));
+            event.map_err(|e| syntax_error(&e, &text, bounds)).and_then(|(event, span)| builder.event(event, span));
         if let Err(defect) = step {
             builder.defects.push(*defect);
             builder.root = None;
@@ -97,13 +97,13 @@ impl Source {
     }
 }
 
-fn syntax_error(error: &ScanError, text: &str, limits: &Limits) -> Box<Defect> {
+fn syntax_error(error: &ScanError, text: &str, bounds: &Bounds) -> Box<Defect> {
     let at = error
         .marker()
         .byte_offset()
         .unwrap_or_else(|| text.char_indices().nth(error.marker().index()).map_or(text.len(), |(at, _)| at));
     let defect = match error.kind() {
-        ErrorKind::RecursionLimitExceeded => too_deep(at, limits),
+        ErrorKind::RecursionLimitExceeded => too_deep(at, bounds),
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
             // The parser reports the position after the tab.
             let at = at - usize::from(text[..at].ends_with('\t'));
@@ -118,12 +118,12 @@ fn syntax_error(error: &ScanError, text: &str, limits: &Limits) -> Box<Defect> {
     Box::new(defect)
 }
 
-fn too_deep(at: usize, limits: &Limits) -> Defect {
-    Defect::new(9, None, at, format!("nested deeper than the {} levels allowed", limits.depth))
+fn too_deep(at: usize, bounds: &Bounds) -> Defect {
+    Defect::new(9, None, at, format!("nested deeper than the {} levels allowed", bounds.depth))
 }
 
 struct Builder<'a> {
-    limits: &'a Limits,
+    bounds: &'a Bounds,
     text: &'a str,
     line_starts: &'a [usize],
     nodes: Vec<Node>,
@@ -189,8 +189,8 @@ impl Builder<'_> {
     }
 
     fn begin(&mut self, start: usize, anchor: usize, children: Children) -> Progress {
-        if self.open.len() >= self.limits.depth {
-            return Err(Box::new(too_deep(start, self.limits)));
+        if self.open.len() >= self.bounds.depth {
+            return Err(Box::new(too_deep(start, self.bounds)));
         }
         self.open.push(Open { start, anchor, children, is_template: false });
         Ok(())
@@ -214,12 +214,12 @@ impl Builder<'_> {
         };
         let node = &self.nodes[id.0 as usize];
         self.aliased = self.aliased.saturating_add(node.weight);
-        if self.aliased > self.limits.alias_nodes {
-            let message = format!("aliases add more than the {} nodes allowed", self.limits.alias_nodes);
+        if self.aliased > self.bounds.alias_nodes {
+            let message = format!("aliases add more than the {} nodes allowed", self.bounds.alias_nodes);
             return Err(Box::new(Defect::new(9, None, start, message)));
         }
-        if self.open.len() + node.height > self.limits.depth {
-            return Err(Box::new(too_deep(start, self.limits)));
+        if self.open.len() + node.height > self.bounds.depth {
+            return Err(Box::new(too_deep(start, self.bounds)));
         }
         self.finish(id, 0, start)
     }

@@ -3,11 +3,11 @@
 
 pub mod rehearsal;
 
+use conductor::bounds::Bounds;
 use conductor::finding::{Finding, Severity};
 use conductor::language::catalogue::{Catalogue, EmptyCatalogue};
 use conductor::language::definition::Definition;
 use conductor::language::validate::{Checked, check};
-use conductor::limits::Limits;
 
 /// The fields that every workflow has.
 pub const HEAD: &str = "ref: test.it\nlabel: It\nversion: 1.0.0\n";
@@ -19,7 +19,7 @@ pub fn workflow(rest: &str) -> String {
 
 /// Parses and validates a source, without a catalogue.
 pub fn checked(source: impl AsRef<[u8]>) -> Checked {
-    check(source, &EmptyCatalogue, &Limits::default())
+    check(source, &EmptyCatalogue, &Bounds::default())
 }
 
 /// Returns the codes found, in order.
@@ -45,7 +45,7 @@ pub fn finds(code: &str, marked: &str) -> Finding {
 #[track_caller]
 pub fn finds_with(code: &str, marked: &str, catalogue: &dyn Catalogue) -> Finding {
     let (source, line, column) = unmarked(marked);
-    let findings = check(&source, catalogue, &Limits::default()).findings;
+    let findings = check(&source, catalogue, &Bounds::default()).findings;
     let found: Vec<String> = findings.iter().map(|finding| finding.code.to_string()).collect();
     assert_eq!(found, [code], "{findings:#?}\n{source}");
     assert_eq!((findings[0].line, findings[0].column), (line, column), "{findings:#?}\n{source}");

@@ -2,28 +2,28 @@
 
 use std::sync::Arc;
 
+use conductor::bounds::Bounds;
 use conductor::finding::Finding;
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::validate::{Checked, check};
-use conductor::limits::Limits;
 use conductor::rehearsal::{Script, Verdict, rehearse};
 
 use super::{unmarked, workflow};
 
 /// Returns the graph of a workflow with these tasks, or other fields.
 pub fn graph(rest: &str) -> Arc<Graph> {
-    let Checked { definition, findings } = check(workflow(rest), &EmptyCatalogue, &Limits::default());
+    let Checked { definition, findings } = check(workflow(rest), &EmptyCatalogue, &Bounds::default());
     let definition = definition.unwrap_or_else(|| panic!("{findings:#?}"));
-    Arc::new(Graph::compile(&definition, Limits::default()).unwrap())
+    Arc::new(Graph::compile(&definition, Bounds::default()).unwrap())
 }
 
 /// Returns all findings about a test file, and the script.
 pub fn read(rest: &str, script: &str) -> (Script, Vec<Finding>) {
-    let limits = Limits::default();
-    let (script, mut findings) = Script::read(script, &limits);
+    let bounds = Bounds::default();
+    let (script, mut findings) = Script::read(script, &bounds);
     if findings.is_empty() {
-        findings = script.check(&graph(rest), &limits);
+        findings = script.check(&graph(rest), &bounds);
     }
     (script, findings)
 }

@@ -1,15 +1,15 @@
-//! YAML text, read with the limits of definitions and written in block style.
+//! YAML text, read within the bounds of definitions and written in block style.
 
+use crate::bounds::Bounds;
 use crate::expression::template::metered::MAX_TEXT;
 use crate::interrupt;
-use crate::limits::Limits;
 use crate::source::Source;
 use serde_json::Value;
 
 /// Reads YAML text that is nested no deeper than `depth`.
 pub fn read(text: &str, depth: usize) -> Result<Value, String> {
-    let limits = Limits { depth, source_bytes: MAX_TEXT, ..Limits::default() };
-    let (source, defects) = Source::read(text.as_bytes(), &limits);
+    let bounds = Bounds { depth, source_bytes: MAX_TEXT, ..Bounds::default() };
+    let (source, defects) = Source::read(text.as_bytes(), &bounds);
     match (defects.first(), source.root()) {
         (None, Some(root)) => Ok(source.value(root)),
         (Some(defect), _) => Err(defect.message.clone()),

@@ -1,13 +1,13 @@
 //! Whether a condition can hold after a task has ended in a certain way, judged without any other knowledge.
 
 use super::bound;
-use crate::limits::Limits;
+use crate::bounds::Bounds;
 use minijinja::machinery::ast::{BinOpKind, CallType, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::parse;
 
 /// Whether a condition may be true after a task has ended with a status. False only if it cannot be.
-pub fn may_hold_after(condition: &str, status: &str, limits: &Limits) -> bool {
-    if bound(condition, limits).is_err() {
+pub fn may_hold_after(condition: &str, status: &str, bounds: &Bounds) -> bool {
+    if bound(condition, bounds).is_err() {
         return true;
     }
     let Ok(template) = parse(condition, "condition", Default::default()) else { return true };
@@ -75,9 +75,9 @@ mod tests {
             "{{ failed() }} or so",
             "{{ failed( }}",
         ];
-        let holds = |condition: &&str| may_hold_after(condition, "completed", &Limits::default());
+        let holds = |condition: &&str| may_hold_after(condition, "completed", &Bounds::default());
         assert_eq!(never.iter().filter(|condition| holds(condition)).collect::<Vec<_>>(), Vec::<&&str>::new());
         assert_eq!(sometimes.iter().filter(|condition| !holds(condition)).collect::<Vec<_>>(), Vec::<&&str>::new());
-        assert!(may_hold_after("{{ not succeeded() }}", "skipped", &Limits::default()));
+        assert!(may_hold_after("{{ not succeeded() }}", "skipped", &Bounds::default()));
     }
 }

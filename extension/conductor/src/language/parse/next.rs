@@ -119,7 +119,7 @@ impl Walk<'_> {
             let own = self.decision_condition(&fields, &at, i + 1 == entries.len());
             let when = own.as_ref().map_or_else(|| guard.clone(), |own| format!("{guard} and ({own})"));
             let when = format!("{{{{ {when} }}}}");
-            if template::bound(&when, self.limits).is_err() {
+            if template::bound(&when, self.bounds).is_err() {
                 let hint = "split it into several tasks".to_owned();
                 self.report(9, *entry, "the conditions of this decision are too long in total", hint);
                 return;

@@ -282,8 +282,8 @@ impl Walk<'_> {
 
     fn items(&mut self, node: NodeId, path: String) -> Option<Value> {
         match self.source.content(node) {
-            Content::List(items) if items.len() > self.limits.items => {
-                let message = format!("there are {} items, more than the {} allowed", items.len(), self.limits.items);
+            Content::List(items) if items.len() > self.bounds.items => {
+                let message = format!("there are {} items, more than the {} allowed", items.len(), self.bounds.items);
                 self.report(9, node, message, None);
                 None
             }

@@ -8,11 +8,11 @@ use super::Place;
 use super::duration::{self, MAX_SECONDS};
 use super::foreign;
 use super::name;
+use crate::bounds::Bounds;
 use crate::code::Code;
 use crate::expression::template;
 use crate::finding::{Finding, MAX_FINDINGS, Severity, shorten};
 use crate::interrupt;
-use crate::limits::Limits;
 use crate::source::{Content, Defect, NodeId, Source};
 
 /// Maximum number of task names that a definition may mention in total; this also limits its transitions.
@@ -21,7 +21,7 @@ const MAX_NAMES: usize = 100_000;
 /// Reads a [`Source`] into a definition.
 pub struct Walk<'a> {
     pub source: &'a Source,
-    pub limits: &'a Limits,
+    pub bounds: &'a Bounds,
     /// The task being read.
     pub task: Option<String>,
     findings: Vec<Finding>,
@@ -72,8 +72,8 @@ impl Range {
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(source: &'a Source, limits: &'a Limits) -> Self {
-        Walk { source, limits, task: None, findings: Vec::new(), places: HashMap::new(), names: 0 }
+    pub fn new(source: &'a Source, bounds: &'a Bounds) -> Self {
+        Walk { source, bounds, task: None, findings: Vec::new(), places: HashMap::new(), names: 0 }
     }
 
     pub fn finish(self) -> (Vec<Finding>, HashMap<String, Place>) {

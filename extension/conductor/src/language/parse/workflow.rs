@@ -179,8 +179,8 @@ impl Walk<'_> {
         if entries.is_empty() {
             self.report(101, node, "the workflow has no tasks", "add a task".to_owned());
         }
-        if entries.len() > self.limits.tasks {
-            let message = format!("there are {} tasks, more than the {} allowed", entries.len(), self.limits.tasks);
+        if entries.len() > self.bounds.tasks {
+            let message = format!("there are {} tasks, more than the {} allowed", entries.len(), self.bounds.tasks);
             self.report(9, node, message, "move some of its tasks into a sub-workflow".to_owned());
             return Vec::new();
         }

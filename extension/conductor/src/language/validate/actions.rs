@@ -31,12 +31,12 @@ pub fn check(check: &mut Check<'_>) {
         if let Some(undo) = &task.undo {
             one(check, &mut known, i, "undo.", Some(&undo.action), &undo.input);
         }
-        limits(check, i, task);
+        bounds(check, i, task);
     }
 }
 
 /// Checks that the limits of a task exist.
-fn limits(check: &mut Check<'_>, task: usize, of: &Task) {
+fn bounds(check: &mut Check<'_>, task: usize, of: &Task) {
     for (number, limit) in of.limit.iter().enumerate() {
         if !check.catalogue.has_limit(&limit.name) {
             let hint = format!("SELECT workflow_set_limit('{}', max_running => 5), or correct the name", limit.name);

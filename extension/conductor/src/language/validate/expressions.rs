@@ -149,7 +149,7 @@ impl Expressions<'_> {
         if !template::is_template(text.text) {
             return;
         }
-        let references = match template::references(text.text, check.limits) {
+        let references = match template::references(text.text, check.bounds) {
             Ok(references) => references,
             Err(error) => {
                 let (message, hint) = match error.code {

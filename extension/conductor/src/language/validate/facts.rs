@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use super::shape::Shape;
+use crate::bounds::Bounds;
 use crate::expression::template;
 use crate::interrupt;
 use crate::language::definition::Assignment;
-use crate::limits::Limits;
 
 /// Facts by number, and where they become true.
 #[derive(Default)]
@@ -48,14 +48,14 @@ impl Facts {
 
     /// Returns which tasks have ended (`task.scan`), and which names a condition on the way has mentioned: a condition
     /// that tests a task or parameter presumably knows whether it exists.
-    pub fn of_tasks(shape: &Shape<'_>, limits: &Limits) -> Facts {
+    pub fn of_tasks(shape: &Shape<'_>, bounds: &Bounds) -> Facts {
         let mut facts = Facts::default();
         let tasks = &shape.definition.tasks;
         facts.ended = tasks.iter().map(|task| vec![facts.number(&format!("task.{}", task.name))]).collect();
         facts.success = vec![Vec::new(); tasks.len()];
         for task in tasks {
             let along = interrupt::checked(&task.next).map(|next| {
-                let mentioned = next.when.as_deref().map(|when| mentioned(when, limits)).unwrap_or_default();
+                let mentioned = next.when.as_deref().map(|when| mentioned(when, bounds)).unwrap_or_default();
                 mentioned.iter().map(|name| facts.number(name)).collect()
             });
             let along = along.collect();
@@ -75,8 +75,8 @@ impl Facts {
 }
 
 /// Returns the tasks and parameters that a condition mentions in any way: `task.scan`, `parameters.note`.
-pub fn mentioned(condition: &str, limits: &Limits) -> Vec<String> {
-    let Ok(references) = template::references(condition, limits) else { return Vec::new() };
+pub fn mentioned(condition: &str, bounds: &Bounds) -> Vec<String> {
+    let Ok(references) = template::references(condition, bounds) else { return Vec::new() };
     let reads = references.reads.into_iter().map(|read| (read.root, read.member));
     let statuses = references.functions.into_iter().filter(|function| function.name == "task_status");
     let statuses = statuses.map(|function| ("task".to_owned(), function.argument.map(|(name, _)| name)));

@@ -3,9 +3,9 @@
 use minijinja::machinery::ast::{BinOpKind, CallType, Expr, UnaryOpKind};
 use minijinja::machinery::parse_expr;
 
+use crate::bounds::Bounds;
 use crate::expression::template;
 use crate::language::definition::Task;
-use crate::limits::Limits;
 
 /// The end of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +66,10 @@ pub struct Firing([Fires; 5]);
 
 impl Firing {
     /// Reads a transition's condition. If it can't be parsed, it may fire.
-    pub fn of(when: Option<&str>, limits: &Limits) -> Firing {
+    pub fn of(when: Option<&str>, bounds: &Bounds) -> Firing {
         let Some(text) = when else { return Firing([Fires::Always; 5]) };
         let unknown = Firing([Fires::Maybe; 5]);
-        if template::bound(text, limits).is_err() {
+        if template::bound(text, bounds).is_err() {
             return unknown;
         }
         let Some((_, inner)) = template::pure(text) else { return unknown };
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn fires(condition: &str) -> Vec<Fires> {
-        let firing = Firing::of(Some(condition), &Limits::default());
+        let firing = Firing::of(Some(condition), &Bounds::default());
         PossibleEnd::ALL.iter().map(|outcome| firing.at(*outcome)).collect()
     }
 

@@ -13,10 +13,10 @@ pub fn check(check: &mut Check<'_>) {
     undone_once(check);
     for (i, task) in interrupt::checked(&check.definition.tasks).enumerate() {
         let Some(when) = task.retry.as_ref().and_then(|retry| retry.when.as_deref()) else { continue };
-        let Ok(references) = template::references(when, check.limits) else { continue };
+        let Ok(references) = template::references(when, check.bounds) else { continue };
         let calls = |names: &[&str]| references.functions.iter().find(|function| names.contains(&&*function.name));
         let Some(result) = calls(&["result"]) else { continue };
-        if calls(&ENDS).is_some() || !may_hold_after(when, "completed", check.limits) {
+        if calls(&ENDS).is_some() || !may_hold_after(when, "completed", check.bounds) {
             continue;
         }
         let message = "this condition is also evaluated after a success, because it reads `result()`".to_owned();
@@ -38,10 +38,10 @@ fn undone_once(check: &mut Check<'_>) {
         }
         let when = task.retry.as_ref().and_then(|retry| retry.when.as_deref());
         let asks_result = |when: &str| {
-            let references = template::references(when, check.limits);
+            let references = template::references(when, check.bounds);
             let after_success = ["result", "succeeded", "completed"];
             references.is_ok_and(|r| r.functions.iter().any(|function| after_success.contains(&&*function.name)))
-                && may_hold_after(when, "completed", check.limits)
+                && may_hold_after(when, "completed", check.bounds)
         };
         let field = match (&task.repeat, when) {
             (Some(_), _) => "repeat",

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use petgraph::graph::DiGraph;
 
 use super::possible_end::{Firing, PossibleEnd};
+use crate::bounds::Bounds;
 use crate::interrupt;
 use crate::language::definition::Definition;
 use crate::language::parse::name::COMMANDS;
-use crate::limits::Limits;
 
 /// A transition's target, if it is a task.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub struct Shape<'d> {
 }
 
 impl<'d> Shape<'d> {
-    pub fn new(definition: &'d Definition, limits: &Limits) -> Shape<'d> {
+    pub fn new(definition: &'d Definition, bounds: &Bounds) -> Shape<'d> {
         let tasks = &definition.tasks;
         let mut by_name = HashMap::new();
         for (i, task) in tasks.iter().enumerate().filter(|(_, task)| !task.name.is_empty()) {
@@ -67,7 +67,7 @@ impl<'d> Shape<'d> {
         };
         shape.firing = tasks
             .iter()
-            .map(|task| interrupt::checked(&task.next).map(|next| Firing::of(next.when.as_deref(), limits)).collect())
+            .map(|task| interrupt::checked(&task.next).map(|next| Firing::of(next.when.as_deref(), bounds)).collect())
             .collect();
         shape.add_edges();
         shape.find_cycles();

@@ -127,7 +127,7 @@ impl Expressions<'_> {
 
     fn ended(&mut self, check: &Check<'_>) -> &Flow {
         let shape = self.shape;
-        self.ended.get_or_insert_with(|| Flow::new(shape, Facts::of_tasks(shape, check.limits)))
+        self.ended.get_or_insert_with(|| Flow::new(shape, Facts::of_tasks(shape, check.bounds)))
     }
 
     /// Whether a name of a task or parameter is mentioned by a condition on every way to a task, or by the task's own
@@ -140,7 +140,7 @@ impl Expressions<'_> {
         let Some(when) = check.definition.tasks[here].when.as_deref().filter(|_| !site.is_condition_of_task()) else {
             return false;
         };
-        let own = || facts::mentioned(when, check.limits).into_iter().collect::<HashSet<_>>();
+        let own = || facts::mentioned(when, check.bounds).into_iter().collect::<HashSet<_>>();
         self.asked.entry(here).or_insert_with(own).contains(name)
     }
 

@@ -1,7 +1,7 @@
 //! What looks wrong with an execution.
 
 use crate::code::Code;
-use crate::engine::state::TaskEnd;
+use crate::engine::status::TaskEnd;
 use crate::graph::NodeId;
 use crate::rehearsal::memory_host::RowStatus;
 use crate::rehearsal::play::{Performance, Stop};

@@ -1,8 +1,8 @@
 //! Invariants of an execution and its rows that hold at any time.
 
 use super::{Ledger, RowStatus, TaskRow};
-use crate::engine::state::{Status, TaskEnd, TaskKey};
-use crate::engine::undo::Phase;
+use crate::engine::state::{Phase, TaskKey};
+use crate::engine::status::{Status, TaskEnd};
 use crate::graph::NodeId;
 
 impl Ledger {

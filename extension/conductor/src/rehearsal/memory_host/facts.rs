@@ -1,10 +1,11 @@
 //! The facts that the rows of a ledger provide to the conductor.
 
 use super::{Ledger, RowStatus, TaskRow};
-use crate::engine::facts::{Facts, Missing, Moment, TaskOutcome, Times};
-use crate::engine::item_outcomes::RowEnd;
-use crate::engine::state::{TaskEnd, TaskKey};
-use crate::engine::undo::{Phase, Undoable, Unrendered};
+use crate::engine::facts::{Facts, Missing, Undoable, Unrendered};
+use crate::engine::moment::Moment;
+use crate::engine::outcome::{RowEnd, TaskOutcome, Times};
+use crate::engine::state::{Phase, TaskKey};
+use crate::engine::status::TaskEnd;
 use crate::expression::Data;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

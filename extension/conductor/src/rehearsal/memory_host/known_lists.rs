@@ -1,7 +1,7 @@
 //! Compares the conductor's task lists at the end of an execution with the rows of its tasks.
 
 use super::{Ledger, RowStatus};
-use crate::engine::state::TaskEnd;
+use crate::engine::status::TaskEnd;
 use crate::view::task_lists::{Standing, TaskLists, TaskRow};
 
 impl Ledger {

@@ -2,7 +2,7 @@
 
 use super::{Ledger, Refused, ReportedRow, RowStatus, Signal, TaskRow};
 use crate::engine::rest::not_needed;
-use crate::engine::state::{Status, TaskEnd};
+use crate::engine::status::{Status, TaskEnd};
 use crate::expression::{Data, Rendering, json};
 use crate::graph::Node;
 use std::cmp::Ordering;

@@ -2,7 +2,8 @@
 
 use crate::engine::commands::Again;
 use crate::engine::reported::Advice;
-use crate::engine::state::{Context, TaskEnd, TaskKey};
+use crate::engine::state::{Context, TaskKey};
+use crate::engine::status::TaskEnd;
 use crate::expression::Data;
 
 /// The status of a row.

@@ -2,7 +2,7 @@
 
 use super::{Ledger, Refused, ReportedRow, RowStatus};
 use crate::engine::reported::Advice;
-use crate::engine::state::{Status, TaskEnd};
+use crate::engine::status::{Status, TaskEnd};
 use crate::expression::Data;
 
 /// Number of leases on a task that may expire if neither the task nor a setting specifies it: the default of

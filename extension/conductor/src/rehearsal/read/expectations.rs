@@ -1,6 +1,6 @@
 //! Reads the expectations of an execution.
 
-use crate::engine::state::Status;
+use crate::engine::status::Status;
 use crate::interrupt;
 use crate::language::parse::walk::{Range, Walk};
 use crate::rehearsal::script::{Expectations, Names, Written};

@@ -2,7 +2,7 @@
 //! people.
 
 use super::Chance;
-use crate::engine::state::TaskEnd;
+use crate::engine::status::TaskEnd;
 use crate::expression::Data;
 use crate::testing::memory_host::{Ledger, Refused, ReportedRow, RowStatus, TaskRow};
 

@@ -1,13 +1,38 @@
 //! The outcome of a task as a function of its rows: how it ended, with which result and error. It depends only on the
 //! rows, in item order, so that it is the same for everybody at any time, whatever was reported together.
 
-use crate::engine::facts::{Moment, TaskOutcome, Times};
-use crate::engine::items::tolerated;
-use crate::engine::rest::needed;
-use crate::engine::state::TaskEnd;
+use crate::engine::moment::Moment;
+
+use crate::engine::status::TaskEnd;
 use crate::expression::{Data, json};
 use crate::graph::Items;
 use minijinja::value::ValueKind;
+
+/// When a task ran, and how many times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When it was last claimed, called its workflow, or began to wait.
+    pub started: Option<Moment>,
+    /// When it ended.
+    pub completed: Option<Moment>,
+    /// Number of times it was claimed.
+    pub attempts: u32,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone)]
+pub struct TaskOutcome {
+    /// Its end.
+    pub end: TaskEnd,
+    /// The reported result; `None` if not loaded.
+    pub result: Option<Data>,
+    /// The reported error; `None` if not loaded.
+    pub error: Option<Data>,
+    /// When it ran; `None` if not loaded.
+    pub times: Option<Times>,
+    /// What became of its items.
+    pub items: ItemOutcomes,
+}
 
 /// The row of a task, or of one of its items.
 #[derive(Debug, Clone)]
@@ -71,7 +96,7 @@ impl TaskOutcome {
     }
 
     fn of_items(items: &Items, rows: &[RowEnd], canceling: Option<Moment>) -> TaskOutcome {
-        let tolerated = tolerated(items, rows.len() as u32);
+        let tolerated = items.tolerated(rows.len() as u32);
         let ended = |wanted: fn(TaskEnd) -> bool| rows.iter().filter(move |row| row.end.is_some_and(wanted));
         let failed: Vec<&RowEnd> = ended(TaskEnd::is_failure).collect();
         let cancelled = ended(|end| end == TaskEnd::Cancelled).count();
@@ -81,7 +106,7 @@ impl TaskOutcome {
         // Others were withdrawn: by a cancel, or because the task had failed.
         let is_cancelled = rows.iter().any(|row| row.end == Some(TaskEnd::Cancelled) && row.times.started.is_some());
         let completed_at = rows.iter().filter_map(|row| row.times.completed).max();
-        let is_enough = needed(items, rows.len() as u32).is_some_and(|needed| completed >= needed as usize);
+        let is_enough = items.needed(rows.len() as u32).is_some_and(|needed| completed >= needed as usize);
         let end = match failed.first() {
             _ if is_enough && !rows.is_empty() => TaskEnd::Completed,
             _ if is_cancelled => TaskEnd::Cancelled,

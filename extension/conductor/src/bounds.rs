@@ -1,8 +1,8 @@
-//! Limits that keep a definition or an execution from harming the server. Most are settings of the extension.
+//! Bounds that keep a definition or an execution from harming the server. Most are settings of the extension.
 
-/// Limits, checked before any recursive code runs.
+/// Bounds, checked before any recursive code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct Bounds {
     /// Maximum size of a definition's source, in bytes.
     pub source_bytes: usize,
     /// Maximum nesting depth of a definition and of any rendered JSON.
@@ -29,9 +29,9 @@ pub struct Limits {
     pub workflow_depth: usize,
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     fn default() -> Self {
-        Limits {
+        Bounds {
             source_bytes: 1 << 20,
             depth: 64,
             alias_nodes: 10_000,
