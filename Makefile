@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters storms provider router router-citus clean
+.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views check-pages advisories adr-index release-check package conformance simulate bank kill-reporters storms provider router router-citus clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ check-views: ## how long every view and looking function takes on a million exec
 	scripts/build 15
 	cargo run --release -p pg_workflow_tests --bin views -- $(EXECUTIONS)
 
+check-pages: build ## the blocks that each page of the console reads with a million executions: at most twice those with 20,000
+	cargo run --release -p pg_workflow_tests --bin pages -- $(EXECUTIONS)
+
 advisories: export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 advisories: ## known vulnerabilities in what we depend on; fetches RustSec's database from the network
 	@scripts/prepare 15 deny
@@ -98,7 +101,7 @@ conformance: ## the conductor against the recorded cases of the engine whose sem
 	cargo run --release -p pg_workflow_tests --bin conformance
 
 simulate: ## millions of random workflows under random schedules on the conductor (SCHEDULES=5000000)
-	SCHEDULES=$${SCHEDULES:-5000000} cargo test --release -p conductor --test simulation every_schedule
+	SCHEDULES=$${SCHEDULES:-5000000} cargo test --release -p conductor --test all every_schedule
 
 bank: ## orders whose workers are killed all the time, against an outside ledger (ORDERS=200)
 	@scripts/prepare 15

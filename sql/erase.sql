@@ -30,6 +30,7 @@ DECLARE
   caller bigint;
   members bigint[];
   level bigint[] := ARRAY[execution_id];
+  behind bigint[];
   give_up timestamptz := clock_timestamp() + interval '10 seconds';
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
@@ -63,20 +64,15 @@ BEGIN
     UPDATE workflow.limit_slot AS s SET task = NULL
     WHERE s.task IN (SELECT t.id FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.workflow_execution = ANY (members)
                      UNION ALL SELECT -m.id FROM unnest(members) AS m(id))
-    RETURNING s.key),
-  behind AS MATERIALIZED (
-    SELECT k.limit_name, k.key FROM workflow.limit_key AS k
-    WHERE k.check_at IS NOT NULL AND (k.id IN (SELECT f.key FROM freed AS f) OR (k.limit_name, k.key) IN (
-      SELECT l.entry ->> 0, l.entry ->> 1 FROM workflow.workflow_task_execution AS t
-      CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS l(entry)
-      WHERE t.part = home AND t.workflow_execution = ANY (members) AND t.queue_at IS NOT NULL))),
-  known AS MATERIALIZED (
-    SELECT w.limit_name, w.key FROM workflow.limit_wakeup AS w
-    WHERE NOT w.recount AND (w.limit_name, w.key) IN (SELECT b.limit_name, b.key FROM behind AS b)
-    FOR KEY SHARE SKIP LOCKED)
-  INSERT INTO workflow.limit_wakeup (limit_name, key)
-  SELECT b.limit_name, b.key FROM behind AS b
-  WHERE NOT EXISTS (SELECT FROM known AS o WHERE o.limit_name = b.limit_name AND o.key = b.key);
+    RETURNING s.key)
+  SELECT array_agg(k.id) INTO behind FROM workflow.limit_key AS k
+  WHERE k.check_at IS NOT NULL AND (k.id IN (SELECT f.key FROM freed AS f) OR (k.limit_name, k.key) IN (
+    SELECT l.entry ->> 0, l.entry ->> 1
+    FROM (SELECT o.limits, o.queue_at FROM workflow.workflow_task_execution AS o
+          WHERE o.part = home AND o.workflow_execution = ANY (members) OFFSET 0) AS t
+    CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS l(entry)
+    WHERE t.queue_at IS NOT NULL));
+  PERFORM workflow.request_limit_checks(behind);
   DELETE FROM workflow.execution AS e WHERE e.part = home AND e.id = execution_id;
   RETURN CASE WHEN FOUND THEN cardinality(members) ELSE 0 END;
 END $$;

@@ -61,6 +61,23 @@ COMMENT ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) IS
   'Makes the next claim or tick examine the keys of a limit, or one of them, for which tasks are waiting.';
 REVOKE ALL ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) FROM PUBLIC;
 
+CREATE FUNCTION workflow.request_limit_checks(keys bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  WITH wanted AS MATERIALIZED (
+    SELECT k.limit_name, k.key FROM workflow.limit_key AS k WHERE k.id = ANY (keys)),
+  known AS MATERIALIZED (
+    SELECT w.limit_name, w.key FROM workflow.limit_wakeup AS w
+    WHERE NOT w.recount AND (w.limit_name, w.key) IN (SELECT n.limit_name, n.key FROM wanted AS n)
+    FOR KEY SHARE SKIP LOCKED)
+  INSERT INTO workflow.limit_wakeup (limit_name, key)
+  SELECT n.limit_name, n.key FROM wanted AS n
+  WHERE NOT EXISTS (SELECT FROM known AS k WHERE k.limit_name = n.limit_name AND k.key = n.key);
+END $$;
+COMMENT ON FUNCTION workflow.request_limit_checks(bigint[]) IS
+  'Requests that the next claim or tick check keys of limits, which others may have locked. Adds no request where there is one that nobody is meeting right now.';
+REVOKE ALL ON FUNCTION workflow.request_limit_checks(bigint[]) FROM PUBLIC;
+
 CREATE FUNCTION pg_catalog.workflow_set_limit(name text, max_running int DEFAULT NULL, rate int DEFAULT NULL,
   per interval DEFAULT NULL, burst int DEFAULT NULL)
 RETURNS workflow.limit_rule

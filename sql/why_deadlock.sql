@@ -8,16 +8,26 @@ COMMENT ON FUNCTION workflow.slot_execution(bigint) IS
   'Returns the execution that must end before a slot becomes free, given the task of the slot; null: a worker executes the task.';
 REVOKE ALL ON FUNCTION workflow.slot_execution(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.awaited_keys(execution bigint) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION workflow.running_family(execution bigint) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY WITH RECURSIVE family AS (
-      SELECT awaited_keys.execution AS id
+      SELECT running_family.execution AS id
       UNION
       SELECT t.execution FROM family AS f
       JOIN workflow.workflow_task_execution AS t ON t.part = (f.id >> 48)::int AND t.workflow_execution = f.id
       WHERE t.calls AND t.execution IS NOT NULL AND NOT workflow.is_end(t.status))
-    SELECT DISTINCT coalesce(w.limit_key, t.limit_key) FROM (SELECT f.id FROM family AS f LIMIT 100) AS f
+    SELECT f.id FROM family AS f LIMIT 100;
+END $$;
+COMMENT ON FUNCTION workflow.running_family(bigint) IS
+  'Returns an execution and those that it, or one of them, has called and that have not ended, up to 100.';
+REVOKE ALL ON FUNCTION workflow.running_family(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.awaited_keys(execution bigint) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY
+    SELECT DISTINCT coalesce(w.limit_key, t.limit_key) FROM workflow.running_family(awaited_keys.execution) AS f(id)
     JOIN workflow.workflow_execution AS w ON w.part = (f.id >> 48)::int AND w.id = f.id
     LEFT JOIN LATERAL (
       SELECT o.limit_key FROM (
@@ -37,16 +47,10 @@ BEGIN
       UNION
       SELECT e.id, e.parent FROM callers AS c
       JOIN workflow.execution AS e ON e.part = (c.parent >> 48)::int AND e.id = c.parent),
-    family AS (
-      SELECT has_deadline.execution AS id
-      UNION
-      SELECT t.execution FROM family AS f
-      JOIN workflow.workflow_task_execution AS t ON t.part = (f.id >> 48)::int AND t.workflow_execution = f.id
-      WHERE t.calls AND t.execution IS NOT NULL AND NOT workflow.is_end(t.status)),
     member AS (
       (SELECT c.id FROM callers AS c LIMIT 100)
       UNION ALL
-      (SELECT f.id FROM family AS f LIMIT 100))
+      SELECT f.id FROM workflow.running_family(has_deadline.execution) AS f(id))
     SELECT EXISTS (
         SELECT FROM member AS m
         JOIN workflow.workflow_execution AS w ON w.part = (m.id >> 48)::int AND w.id = m.id

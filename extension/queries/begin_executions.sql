@@ -1,6 +1,7 @@
 -- Begins executions that have been waiting: their time limit counts from now ($2), and their tasks can be claimed.
 -- Tasks that no worker executes, or that are delayed, are left to the next tick. Returns the tasks that are queued,
--- with their actions.
+-- with their actions. OFFSET makes it one look-up per execution: what is due at infinity looks rare enough to be
+-- searched for first.
 WITH begun AS (
   UPDATE workflow.workflow_execution w
   SET limit_key = NULL, limit_place = NULL, updated = $2,
@@ -10,10 +11,12 @@ WITH begun AS (
   WHERE w.part = (d.id >> 48)::int AND w.id = d.id AND v.id = w.version
   RETURNING w.part, w.id, w.paused),
 next AS (
-  SELECT b.part, t.id, t.action_ref IS NOT NULL AND NOT t.calls AND NOT b.paused AND coalesce(t.due_in, '0') = '0' AS is_queued
+  SELECT b.part, o.id, o.action_ref IS NOT NULL AND NOT o.calls AND NOT b.paused AND coalesce(o.due_in, '0') = '0' AS is_queued
   FROM begun b
-  JOIN workflow.workflow_task_execution t ON t.part = b.part AND t.workflow_execution = b.id
-  WHERE t.status = 'requested' AND t.due_at = 'infinity')
+  CROSS JOIN LATERAL (
+    SELECT t.id, t.action_ref, t.calls, t.status, t.due_at, t.due_in FROM workflow.workflow_task_execution t
+    WHERE t.part = b.part AND t.workflow_execution = b.id OFFSET 0) AS o
+  WHERE o.status = 'requested' AND o.due_at = 'infinity')
 UPDATE workflow.workflow_task_execution t
 SET status = CASE WHEN n.is_queued THEN 'scheduled' ELSE t.status END, due_in = NULL, updated = $2,
     queue_at = CASE WHEN n.is_queued THEN $2 - t.priority * interval '1 minute' END,

@@ -1,17 +1,10 @@
 -- Makes the next claim or tick check keys of limits ($1) that something waits for. If someone else has locked one, it may already have
--- been checked, by a session that could not see what has changed: then a request to check it is left, unless there is one that
--- nobody is meeting right now.
+-- been checked, by a session that could not see what has changed: then a request to check it is left.
 WITH free AS MATERIALIZED (
   SELECT k.id FROM workflow.limit_key k WHERE k.id = ANY ($1) AND k.check_at IS NOT NULL ORDER BY k.id FOR NO KEY UPDATE SKIP LOCKED),
 woken AS (
   UPDATE workflow.limit_key k SET check_at = $2 FROM free f WHERE k.id = f.id AND k.check_at > $2),
 busy AS MATERIALIZED (
-  SELECT k.limit_name, k.key FROM workflow.limit_key k
-  WHERE k.id = ANY ($1) AND k.check_at IS NOT NULL AND NOT EXISTS (SELECT FROM free f WHERE f.id = k.id)),
-known AS MATERIALIZED (
-  SELECT w.limit_name, w.key FROM workflow.limit_wakeup w
-  WHERE NOT w.recount AND (w.limit_name, w.key) IN (SELECT b.limit_name, b.key FROM busy b)
-  FOR KEY SHARE SKIP LOCKED)
-INSERT INTO workflow.limit_wakeup (limit_name, key)
-SELECT b.limit_name, b.key FROM busy b
-WHERE NOT EXISTS (SELECT FROM known k WHERE k.limit_name = b.limit_name AND k.key = b.key)
+  SELECT k.id FROM workflow.limit_key k
+  WHERE k.id = ANY ($1) AND k.check_at IS NOT NULL AND NOT EXISTS (SELECT FROM free f WHERE f.id = k.id))
+SELECT workflow.request_limit_checks(pg_catalog.array_agg(b.id)) FROM busy b

@@ -52,7 +52,7 @@ fn hold_list(app: &App, visit: &Visit, holds: &[Hold]) -> Markup {
         tr {
             td { (hold.target) " " strong { (page::text(&hold.name)) } @if !hold.key.is_empty() { ", key " code { (page::text(&hold.key)) } } }
             td { (page::until(hold.until)) }
-            td { (page::text(&hold.author)) }
+            td.label { (page::text(&hold.author)) }
             td.wide { (page::text(hold.reason.as_deref().unwrap_or_default())) }
             @if !app.read_only { td { (page::button("/limits/release", "/limits", "Release", &[("target", &hold.target), ("name", &hold.name), ("key", &hold.key)], None)) } }
         }

@@ -55,6 +55,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "task_summary",
             "slot_execution",
             "awaited_keys",
+            "running_family",
             "has_deadline",
             "find_deadlock",
             "say_deadlock",
@@ -108,6 +109,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "try_lock_family",
             "set_bulk_job_status",
             "wake_limit_keys",
+            "request_limit_checks",
         ],
     ),
     (

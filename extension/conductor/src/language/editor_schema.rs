@@ -173,7 +173,7 @@ fn task() -> Map<String, Value> {
             "description": "How many workers may lose the task before it ends as abandoned.",
         },
         "limit": {
-            "description": "The bounds that apply to each attempt.",
+            "description": "The limits that apply to each attempt.",
             "anyOf": [
                 {"$ref": "#/definitions/limit"},
                 {"type": "array", "maxItems": MAX_LIMITS, "items": {"$ref": "#/definitions/limit"}},
