@@ -122,7 +122,7 @@ DECLARE
   r workflow.limit_rule;
   h workflow.hold;
   before bigint;
-  deadlock bigint;
+  deadlock record;
   ref text := (SELECT d.ref FROM workflow.workflow_definition d WHERE d.id = run.workflow_def);
   what text := format('is waiting for the concurrency of %s', ref) || coalesce(', key ' || left(nullif(run.concurrency_key, ''), 200), '');
 BEGIN
@@ -141,11 +141,11 @@ BEGIN
     SELECT count(*) INTO before FROM (
       SELECT FROM workflow.workflow_execution o
       WHERE o.limit_key = run.limit_key AND (o.limit_place, o.id) < (run.limit_place, run.id) LIMIT 10000) AS first;
-    deadlock := workflow.find_deadlock(k.id, now);
+    SELECT d.execution, d.hint INTO deadlock FROM workflow.find_deadlock(k.id, now) AS d;
     RETURN QUERY SELECT format('%s: %s of %s running, %s ahead of it%s', what,
         (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running,
-        CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END, workflow.say_deadlock(deadlock)),
-      coalesce(workflow.say_end_deadlock(deadlock), format('raise concurrency.max in the definition of %s', ref));
+        CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END, workflow.say_deadlock(deadlock.execution)),
+      coalesce(deadlock.hint, format('raise concurrency.max in the definition of %s', ref));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_waiting(workflow.workflow_execution, timestamptz) IS

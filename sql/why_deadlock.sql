@@ -8,77 +8,108 @@ COMMENT ON FUNCTION workflow.slot_execution(bigint) IS
   'Returns the execution that must end before a slot becomes free, given the task of the slot; null: a worker executes the task.';
 REVOKE ALL ON FUNCTION workflow.slot_execution(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.running_family(execution bigint) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN QUERY WITH RECURSIVE family AS (
-      SELECT running_family.execution AS id
-      UNION
-      SELECT t.execution FROM family AS f
-      JOIN workflow.workflow_task_execution AS t ON t.part = (f.id >> 48)::int AND t.workflow_execution = f.id
-      WHERE t.calls AND t.execution IS NOT NULL AND NOT workflow.is_end(t.status))
-    SELECT f.id FROM family AS f LIMIT 100;
-END $$;
-COMMENT ON FUNCTION workflow.running_family(bigint) IS
-  'Returns an execution and those that it, or one of them, has called and that have not ended, up to 100.';
-REVOKE ALL ON FUNCTION workflow.running_family(bigint) FROM PUBLIC;
+CREATE FUNCTION workflow.cancels_others(version bigint) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+  SELECT v.definition ->> 'cancellation_policy' = 'cancel_running' OR jsonb_path_exists(v.definition, '$.tasks[*] ? (@.join_rest == "cancel" || @.with_items.rest == "cancel")')
+  FROM workflow.workflow_definition_version AS v WHERE v.id = cancels_others.version);
+COMMENT ON FUNCTION workflow.cancels_others(bigint) IS
+  'Whether the end of a task may cancel other running tasks, given the version of a definition: after a failure, or because enough others have completed.';
+REVOKE ALL ON FUNCTION workflow.cancels_others(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.awaited_keys(execution bigint) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN QUERY
-    SELECT DISTINCT coalesce(w.limit_key, t.limit_key) FROM workflow.running_family(awaited_keys.execution) AS f(id)
-    JOIN workflow.workflow_execution AS w ON w.part = (f.id >> 48)::int AND w.id = f.id
-    LEFT JOIN LATERAL (
-      SELECT o.limit_key FROM (
-        SELECT t.limit_key FROM workflow.workflow_task_execution AS t WHERE t.part = w.part AND t.workflow_execution = w.id LIMIT 1000) AS o
-      WHERE o.limit_key IS NOT NULL) AS t ON true
-    WHERE coalesce(w.limit_key, t.limit_key) IS NOT NULL;
-END $$;
-COMMENT ON FUNCTION workflow.awaited_keys(bigint) IS
-  'Returns the keys of limits for which an execution, or one that it has called, is waiting. Examines up to 100 executions, and 1000 tasks of each.';
-REVOKE ALL ON FUNCTION workflow.awaited_keys(bigint) FROM PUBLIC;
-
-CREATE FUNCTION workflow.has_deadline(execution bigint) RETURNS boolean
+CREATE FUNCTION workflow.is_ended_from_above(execution bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  -- Closing calls go on when their callers are cancelled.
   RETURN (WITH RECURSIVE callers AS (
-      SELECT e.id, e.parent FROM workflow.execution AS e WHERE e.part = (has_deadline.execution >> 48)::int AND e.id = has_deadline.execution
+      SELECT t.part, t.workflow_execution AS id, t.id AS call, t.due_at FROM workflow.workflow_task_execution AS t
+      WHERE t.part = (is_ended_from_above.execution >> 48)::int AND t.execution = is_ended_from_above.execution AND t.calls AND NOT t.closing
       UNION
-      SELECT e.id, e.parent FROM callers AS c
-      JOIN workflow.execution AS e ON e.part = (c.parent >> 48)::int AND e.id = c.parent),
-    member AS (
-      (SELECT c.id FROM callers AS c LIMIT 100)
-      UNION ALL
-      SELECT f.id FROM workflow.running_family(has_deadline.execution) AS f(id))
-    SELECT EXISTS (
-        SELECT FROM member AS m
-        JOIN workflow.workflow_execution AS w ON w.part = (m.id >> 48)::int AND w.id = m.id
-        WHERE w.due_at < 'infinity')
-      OR EXISTS (
-        SELECT FROM member AS m
-        CROSS JOIN LATERAL (
-          SELECT t.due_at, t.calls FROM workflow.workflow_task_execution AS t
-          WHERE t.part = (m.id >> 48)::int AND t.workflow_execution = m.id LIMIT 1000) AS t
-        WHERE t.calls AND t.due_at < 'infinity'));
+      SELECT t.part, t.workflow_execution, t.id, t.due_at FROM callers AS c
+      JOIN workflow.workflow_task_execution AS t ON t.part = c.part AND t.execution = c.id WHERE t.calls AND NOT t.closing)
+    SELECT coalesce(bool_or(c.due_at < 'infinity' OR w.status = 'running' AND w.due_at < 'infinity' OR workflow.cancels_others(w.version) AND EXISTS (
+      SELECT FROM (SELECT t.id, t.status FROM workflow.workflow_task_execution AS t WHERE t.part = w.part AND t.workflow_execution = w.id LIMIT 1000) AS o
+      WHERE o.id <> c.call AND NOT workflow.is_end(o.status))), false)
+    FROM (SELECT c.part, c.id, c.call, c.due_at FROM callers AS c LIMIT 100) AS c
+    JOIN workflow.workflow_execution AS w ON w.part = c.part AND w.id = c.id);
 END $$;
-COMMENT ON FUNCTION workflow.has_deadline(bigint) IS
-  'Whether a time limit will end an execution, one of its callers, or one that it has called. Examines up to 100 of either, and 1000 tasks of each.';
-REVOKE ALL ON FUNCTION workflow.has_deadline(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.is_ended_from_above(bigint) IS
+  'Whether one of the callers of an execution may cancel it: because of a time limit, or when another task of the caller ends. Examines up to 100 callers, and 1000 tasks of each.';
+REVOKE ALL ON FUNCTION workflow.is_ended_from_above(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.find_deadlock(key bigint, now timestamptz) RETURNS bigint
+CREATE FUNCTION workflow.waits_in_deadlock(execution bigint, OUT key bigint, OUT waiting bigint, OUT force boolean) RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY WITH RECURSIVE family AS (
+      -- target: what has to be cancelled so that the tasks of the execution are withdrawn.
+      SELECT w.part, w.id, w.version, w.limit_key, w.id AS target, ARRAY[w.id] AS path,
+        workflow.is_ended_from_above(w.id) OR w.status = 'running' AND w.due_at IS NOT NULL AND w.due_at < 'infinity' AS is_ended
+      FROM workflow.workflow_execution AS w
+      WHERE w.part = (waits_in_deadlock.execution >> 48)::int AND w.id = waits_in_deadlock.execution
+      UNION ALL
+      SELECT w.part, w.id, w.version, w.limit_key, CASE WHEN t.closing THEN w.id ELSE f.target END, f.path || w.id,
+        coalesce(t.due_at < 'infinity', false) OR w.status = 'running' AND w.due_at IS NOT NULL AND w.due_at < 'infinity'
+        OR NOT t.closing AND (f.is_ended OR workflow.cancels_others(f.version) AND EXISTS (
+          SELECT FROM (SELECT o.id, o.status FROM workflow.workflow_task_execution AS o WHERE o.part = f.part AND o.workflow_execution = f.id LIMIT 1000) AS o
+          WHERE o.id <> t.id AND NOT workflow.is_end(o.status)))
+      FROM family AS f
+      JOIN workflow.workflow_task_execution AS t ON t.part = f.part AND t.workflow_execution = f.id
+      JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.execution
+      WHERE t.calls AND NOT workflow.is_end(t.status)),
+    member AS MATERIALIZED (
+      SELECT f.part, f.id, f.limit_key, f.target, f.path, f.is_ended FROM family AS f LIMIT 100),
+    open AS MATERIALIZED (
+      SELECT m.id AS execution, m.target, m.path, m.is_ended, t.limit_key, t.calls AND t.execution IS NOT NULL AS is_call, t.held,
+        t.closing OR coalesce(t.undo ? 'unknown', false) AS stays
+      FROM member AS m
+      CROSS JOIN LATERAL (
+        SELECT o.status, o.limit_key, o.calls, o.execution, o.held, o.closing, o.undo FROM workflow.workflow_task_execution AS o
+        WHERE o.part = m.part AND o.workflow_execution = m.id LIMIT 1000) AS t
+      WHERE NOT workflow.is_end(t.status) AND m.limit_key IS NULL)
+    SELECT o.limit_key, CASE WHEN o.stays THEN o.execution ELSE o.target END, o.stays FROM open AS o
+    WHERE o.limit_key IS NOT NULL AND (o.stays OR NOT o.is_ended AND NOT EXISTS (
+      -- If this fails, what is waiting beside it is withdrawn.
+      SELECT FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key IS NULL AND NOT a.is_call AND NOT a.held))
+    UNION
+    SELECT m.limit_key, m.target, false FROM member AS m WHERE m.limit_key IS NOT NULL AND NOT m.is_ended;
+END $$;
+COMMENT ON FUNCTION workflow.waits_in_deadlock(bigint) IS
+  'Returns the keys of limits without which an execution cannot end, because it, or one that it has called, is waiting for them, and nothing else can end the wait: no time limit, and no other task that is running. waiting: the execution whose cancellation ends the wait; force: whether it has to be cancelled by force, because closing tasks and undos are waiting. Examines up to 100 executions, and 1000 tasks of each.';
+REVOKE ALL ON FUNCTION workflow.waits_in_deadlock(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.is_worker_first(key bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (WITH RECURSIVE actions AS (
+      SELECT min(t.action_ref) AS ref FROM workflow.workflow_task_execution AS t WHERE t.limit_key = is_worker_first.key
+      UNION ALL
+      SELECT (SELECT min(t.action_ref) FROM workflow.workflow_task_execution AS t WHERE t.limit_key = is_worker_first.key AND t.action_ref > a.ref)
+      FROM actions AS a WHERE a.ref IS NOT NULL)
+    SELECT NOT t.calls FROM (SELECT a.ref FROM actions AS a LIMIT 100) AS a
+    CROSS JOIN LATERAL (
+      SELECT o.calls, o.limit_place, o.id FROM workflow.workflow_task_execution AS o
+      WHERE o.limit_key = is_worker_first.key AND o.action_ref = a.ref ORDER BY o.limit_place, o.id LIMIT 1) AS t
+    ORDER BY t.limit_place, t.id LIMIT 1);
+END $$;
+COMMENT ON FUNCTION workflow.is_worker_first(bigint) IS
+  'Whether the next free slot of a key goes to a task that a worker executes, and not to a call, which may wait for further slots; null: to an execution. Examines up to 100 actions.';
+REVOKE ALL ON FUNCTION workflow.is_worker_first(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.find_deadlock(key bigint, now timestamptz, OUT execution bigint, OUT hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   keys bigint[] := ARRAY[key];
   closed bigint[] := '{}';
   left_over bigint[];
   holders bigint[];
-  awaited bigint[];
   holder bigint;
-  -- Which holder of a slot of which key waits for which other key.
+  awaited record;
+  -- Which holder of a slot of which key waits for which other key, and what has to be cancelled to end that wait.
   of_key bigint[] := '{}';
   of_holder bigint[] := '{}';
   waits_for bigint[] := '{}';
+  waiting bigint[] := '{}';
+  force boolean[] := '{}';
   place int := 1;
 BEGIN
   WHILE place <= least(cardinality(keys), 20) LOOP
@@ -92,11 +123,21 @@ BEGIN
     THEN
       closed := closed || keys[place];
       FOREACH holder IN ARRAY holders LOOP
-        awaited := CASE WHEN workflow.has_deadline(holder) THEN '{}' ELSE ARRAY(SELECT a FROM workflow.awaited_keys(holder) AS a) END;
-        of_key := of_key || keys[place] || array_fill(keys[place], ARRAY[cardinality(awaited)]);
-        of_holder := of_holder || holder || array_fill(holder, ARRAY[cardinality(awaited)]);
-        waits_for := waits_for || NULL::bigint || awaited;
-        keys := keys || ARRAY(SELECT a FROM unnest(awaited) AS a WHERE a <> ALL (keys));
+        of_key := of_key || keys[place];
+        of_holder := of_holder || holder;
+        waits_for := waits_for || NULL::bigint;
+        waiting := waiting || NULL::bigint;
+        force := force || NULL::boolean;
+        FOR awaited IN SELECT a.key, a.waiting, a.force FROM workflow.waits_in_deadlock(holder) AS a LOOP
+          of_key := of_key || keys[place];
+          of_holder := of_holder || holder;
+          waits_for := waits_for || awaited.key;
+          waiting := waiting || awaited.waiting;
+          force := force || awaited.force;
+          IF awaited.key <> ALL (keys) THEN
+            keys := keys || awaited.key;
+          END IF;
+        END LOOP;
       END LOOP;
     END IF;
     place := place + 1;
@@ -113,10 +154,22 @@ BEGIN
     EXIT WHEN left_over = closed;
     closed := left_over;
   END LOOP;
-  RETURN CASE WHEN key = ANY (closed) THEN of_holder[array_position(of_key, key)] END;
+  IF key = ANY (closed) THEN
+    execution := of_holder[array_position(of_key, key)];
+    -- The slot of a holder that only waits for one such key is freed by cancelling it. It should go to a task that a worker executes:
+    -- another call might wait for the same slots again.
+    SELECT format('raise %s, or SELECT workflow_cancel(%s%s)%s; SELECT * FROM workflow_why(%s) says what it is waiting for',
+        CASE WHEN k.limit_name LIKE '@%' THEN format('the concurrency of %s', substr(k.limit_name, 2)) ELSE format('limit %s', k.limit_name) END,
+        h.waiting, CASE WHEN h.force THEN ', force => true' END, CASE WHEN h.force THEN ', which leaves closing tasks and undos undone' END, h.waiting)
+    INTO hint
+    FROM unnest(of_key, of_holder, waits_for, waiting, force) WITH ORDINALITY AS h(key, holder, other, waiting, force, number)
+    JOIN workflow.limit_key AS k ON k.id = h.key
+    WHERE h.key = ANY (closed) AND h.other = ANY (closed)
+    ORDER BY h.force, workflow.is_worker_first(h.key) IS NOT TRUE, h.key <> find_deadlock.key, h.number LIMIT 1;
+  END IF;
 END $$;
 COMMENT ON FUNCTION workflow.find_deadlock(bigint, timestamptz) IS
-  'If a key of a limit never gets a free slot again, because all that have its slots are waiting for keys of which the same is true, returns the first of these executions. Examines up to 20 keys with up to 20 slots each; a key with more slots is assumed to get one.';
+  'If a key of a limit never gets a free slot again, because all that have its slots are waiting for keys of which the same is true, returns the first of these executions, and a hint on how to end the deadlock. Examines up to 20 keys with up to 20 slots each; a key with more slots is assumed to get one.';
 REVOKE ALL ON FUNCTION workflow.find_deadlock(bigint, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.say_deadlock(execution bigint) RETURNS text
@@ -124,9 +177,3 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE WHEN execution IS NOT NULL THEN format('; this is a deadlock: execution %s has a slot, and cannot end before something that is waiting for one', execution) END;
 COMMENT ON FUNCTION workflow.say_deadlock(bigint) IS 'Returns the end of a sentence about a limit whose slots depend on each other; null for null.';
 REVOKE ALL ON FUNCTION workflow.say_deadlock(bigint) FROM PUBLIC;
-
-CREATE FUNCTION workflow.say_end_deadlock(execution bigint) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN CASE WHEN execution IS NOT NULL THEN format('raise one of the limits, or SELECT workflow_cancel(%s); SELECT * FROM workflow_why(%s) says what it is waiting for', execution, execution) END;
-COMMENT ON FUNCTION workflow.say_end_deadlock(bigint) IS 'Returns a hint on how to end a deadlock.';
-REVOKE ALL ON FUNCTION workflow.say_end_deadlock(bigint) FROM PUBLIC;

@@ -97,7 +97,7 @@ DECLARE
   h workflow.hold;
   before bigint;
   what text;
-  deadlock bigint;
+  deadlock record;
 BEGIN
   SELECT o.* INTO k FROM workflow.limit_key o WHERE o.id = t.limit_key;
   SELECT o.* INTO r FROM workflow.limit_rule o WHERE o.name = k.limit_name;
@@ -114,14 +114,14 @@ BEGIN
     SELECT count(*) INTO before FROM (
       SELECT FROM workflow.workflow_task_execution o
       WHERE o.limit_key = t.limit_key AND o.action_ref = t.action_ref AND (o.limit_place, o.id) < (t.limit_place, t.id) LIMIT 10000) AS first;
-    deadlock := workflow.find_deadlock(k.id, now);
+    SELECT d.execution, d.hint INTO deadlock FROM workflow.find_deadlock(k.id, now) AS d;
     RETURN QUERY SELECT format('is waiting for %s: ', what) || concat_ws(', ',
         CASE WHEN r.max_running IS NOT NULL THEN format('%s of %s running',
           (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running) END,
         CASE WHEN r.rate IS NOT NULL THEN format('%s may start per %s', r.rate, r.per) END,
         CASE before WHEN 10000 THEN 'at least 10000 tasks' WHEN 1 THEN '1 task' ELSE format('%s tasks', before) END || ' of the same action ahead of it',
-        'next one at about ' || workflow.say_time(nullif(greatest(workflow.limit_opens_at(k, r), now), now))) || coalesce(workflow.say_deadlock(deadlock), ''),
-      coalesce(workflow.say_end_deadlock(deadlock), format('SELECT workflow_set_limit(%L, %s) with higher numbers takes effect immediately', r.name,
+        'next one at about ' || workflow.say_time(nullif(greatest(workflow.limit_opens_at(k, r), now), now))) || coalesce(workflow.say_deadlock(deadlock.execution), ''),
+      coalesce(deadlock.hint, format('SELECT workflow_set_limit(%L, %s) with higher numbers takes effect immediately', r.name,
         concat_ws(', ', 'max_running => ' || r.max_running, CASE WHEN r.rate IS NOT NULL THEN format('rate => %s, per => %L, burst => %s', r.rate, r.per, r.burst) END)));
   END IF;
 END $$;

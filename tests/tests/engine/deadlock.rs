@@ -37,7 +37,7 @@ async fn executions_that_wait_for_each_others_slots_are_found_and_the_hint_ends_
             assert_eq!(
                 hint,
                 format!(
-                    "raise one of the limits, or SELECT workflow_cancel({called}); SELECT * FROM workflow_why({called}) says what it is waiting for"
+                    "raise limit site, or SELECT workflow_cancel({called}); SELECT * FROM workflow_why({called}) says what it is waiting for"
                 )
             );
             let (said, _) = why(&mut session, called).await;
@@ -134,6 +134,170 @@ async fn what_a_worker_a_hold_or_a_timeout_will_end_is_no_deadlock() {
                 let (said, _) = why(&mut session, id).await;
                 assert_eq!(said.contains("deadlock"), scene == "deadlock", "{scene}: {said}");
             }
+        })
+        .await;
+    }
+}
+
+/// Returns the execution that the hint of a deadlock suggests to cancel, and whether by force.
+fn suggested(hint: &str) -> (i64, bool) {
+    let call = hint.split_once("SELECT workflow_cancel(").expect("a cancel").1.split_once(')').expect("a call").0;
+    match call.strip_suffix(", force => true") {
+        Some(id) => (id.parse().unwrap(), true),
+        None => (call.parse().unwrap(), false),
+    }
+}
+
+/// Returns everything that an execution waits for.
+async fn waits(session: &mut Session, execution: i64) -> String {
+    let said = session.rows::<(String,)>(format!("SELECT why FROM workflow_why({execution})")).await;
+    said.into_iter().map(|(said,)| said).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn closing_tasks_in_a_deadlock_are_stopped_by_force_and_by_no_time_limit() {
+    for timeouts in [("", ""), ("timeout: 2h\n", ", timeout: 5s")] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            session.run("SELECT workflow_set_limit('outer', max_running => 1)").await;
+            session.run("SELECT workflow_set_limit('inner', max_running => 1)").await;
+            session.run("SELECT workflow_tick()").await;
+            for (limit, other) in [("outer", "inner"), ("inner", "outer")] {
+                let closing = format!(
+                    "finally: close\ntasks: [{{name: work, action: demo.a}}, {{name: close, action: demo.b, limit: {other}}}]\n"
+                );
+                session.define_as(&format!("demo.called_{limit}"), &closing).await;
+                let (whole, of_call) = timeouts;
+                let call =
+                    format!("{whole}tasks: [{{name: call, action: demo.called_{limit}, limit: {limit}{of_call}}}]\n");
+                session.define_as(&format!("demo.{limit}"), &call).await;
+            }
+            for limit in ["outer", "inner"] {
+                session.run(format!("SELECT workflow_start('demo.{limit}')")).await;
+            }
+            for task in session.claim_named(["work", "work"]).await {
+                session.complete(&task, json!(null)).await;
+            }
+            assert!(session.claim(9).await.is_empty());
+            session.run("SELECT workflow_tick()").await;
+            let waiting = "SELECT workflow_execution FROM workflow.workflow_task_execution WHERE task_name = 'close'";
+            let called = session.rows::<(i64,)>(waiting).await;
+            assert_eq!(called.len(), 2);
+            let (said, hint) = why(&mut session, called[0].0).await;
+            assert!(said.contains("; this is a deadlock"), "{said}");
+            let (id, by_force) = suggested(&hint);
+            assert!(by_force && called.contains(&(id,)), "{hint}");
+            assert!(hint.contains("which leaves closing tasks and undos undone"), "{hint}");
+            // A cancel stops what is not closing.
+            session.run(format!("SELECT workflow_cancel({id})")).await;
+            session.run("SELECT workflow_tick()").await;
+            assert!(session.claim(9).await.is_empty());
+            session.run(format!("SELECT workflow_cancel({id}, force => true)")).await;
+            session.work("close", json!(null)).await;
+            session.run("SELECT workflow_tick()").await;
+            let running: i64 = session
+                .value("SELECT count(*) FROM workflow.workflow_execution WHERE NOT workflow.is_end(status)")
+                .await;
+            assert_eq!(running, 0);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_task_may_withdraw_is_in_no_deadlock_before_that_has_ended() {
+    let race = "tasks: [{name: begin, on_success: [near, far]}, {name: near, action: demo.a, on_success: use}, \
+                {name: far, action: demo.b, limit: inner, on_success: use}, {name: use, join: {count: 1, rest: cancel}}]\n";
+    let fork = "tasks: [{name: begin, on_success: [near, far]}, {name: near, action: demo.a}, {name: far, action: demo.b, limit: inner}]\n";
+    // The race is decided above the call that has the slot.
+    let above = "tasks: [{name: begin, on_success: [near, call]}, {name: near, action: demo.a, on_success: use}, \
+                 {name: call, action: demo.leaf, limit: outer, on_success: use}, {name: use, join: {count: 1, rest: cancel}}]\n";
+    for (scene, called) in [("race", race), ("fork", fork), ("above", above)] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            session.run("SELECT workflow_set_limit('outer', max_running => 1)").await;
+            session.run("SELECT workflow_set_limit('inner', max_running => 1)").await;
+            session.run("SELECT workflow_tick()").await;
+            session.define_as("demo.leaf", "tasks: [{name: far, action: demo.b, limit: inner}]\n").await;
+            session.define_as("demo.called", called).await;
+            session.define_as("demo.other", "tasks: [{name: step, action: demo.b, limit: outer}]\n").await;
+            let limit = if scene == "above" { "" } else { ", limit: outer" };
+            session.define_as("demo.one", &format!("tasks: [{{name: call, action: demo.called{limit}}}]\n")).await;
+            session.define_as("demo.two", "tasks: [{name: call, action: demo.other, limit: inner}]\n").await;
+            session.run("SELECT workflow_start('demo.two')").await;
+            let one: i64 = session.value("SELECT workflow_start('demo.one')").await;
+            let waiting: i64 = session.value("SELECT max(id) FROM workflow.workflow_execution").await;
+            session.run("SELECT workflow_tick()").await;
+            let [near] = session.claim_named(["near"]).await;
+            assert!(session.claim(9).await.is_empty());
+            for _ in 0..6 {
+                for id in [one, waiting] {
+                    let said = waits(&mut session, id).await;
+                    assert!(!said.contains("deadlock"), "{scene}: {said}");
+                }
+            }
+            session.complete(&near, json!(null)).await;
+            session.run("SELECT workflow_tick()").await;
+            if scene == "fork" {
+                let said = waits(&mut session, waiting).await;
+                assert!(said.contains("; this is a deadlock"), "{said}");
+            } else {
+                session.work("step", json!(null)).await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_suggested_cancel_frees_a_slot_for_a_worker_and_not_for_another_call() {
+    for by in ["cancel", "raise"] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            session.run("SELECT workflow_set_limit('outer', max_running => 1)").await;
+            session.run("SELECT workflow_set_limit('inner', max_running => 1)").await;
+            session.run("SELECT workflow_tick()").await;
+            for (limit, other) in [("outer", "inner"), ("inner", "outer")] {
+                let called = format!(
+                    "tasks: [{{name: work, action: demo.a, on_success: step}}, {{name: step, action: demo.b, limit: {other}}}]\n"
+                );
+                session.define_as(&format!("demo.called_{limit}"), &called).await;
+                let call = format!("tasks: [{{name: call, action: demo.called_{limit}, limit: {limit}}}]\n");
+                session.define_as(&format!("demo.{limit}"), &call).await;
+            }
+            let mut started = Vec::new();
+            for limit in ["outer", "inner"] {
+                started.push(session.value::<i64>(format!("SELECT workflow_start('demo.{limit}')")).await);
+            }
+            let work = session.claim_named(["work", "work"]).await;
+            // This call is the first in line for `outer`, and would then wait for `inner`.
+            started.push(session.value::<i64>("SELECT workflow_start('demo.outer')").await);
+            assert!(session.claim(9).await.is_empty());
+            for task in work {
+                session.complete(&task, json!(null)).await;
+            }
+            assert!(session.claim(9).await.is_empty());
+            let called: i64 =
+                session.value(format!("SELECT execution FROM workflow_tree({}) WHERE depth = 1", started[1])).await;
+            let mut hints = Vec::new();
+            for id in &started {
+                let (said, hint) = why(&mut session, *id).await;
+                assert!(said.contains("; this is a deadlock"), "{said}");
+                hints.push(hint);
+            }
+            assert!(hints.iter().all(|hint| hint.starts_with("raise limit inner, or ") && suggested(hint) == (called, false)), "{hints:?}");
+            match by {
+                "cancel" => session.run(format!("SELECT workflow_cancel({called})")).await,
+                _ => session.run("SELECT workflow_set_limit('inner', max_running => 2)").await,
+            }
+            for _ in 0..6 {
+                session.run("SELECT workflow_tick()").await;
+                for task in session.claim(9).await {
+                    session.complete(&task, json!(null)).await;
+                }
+            }
+            session.assert_ended(started[0], "completed", json!(null)).await;
+            session.assert_ended(started[2], "completed", json!(null)).await;
         })
         .await;
     }

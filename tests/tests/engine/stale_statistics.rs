@@ -46,3 +46,44 @@ async fn calls_read_few_pages_although_the_tables_looked_empty_when_analyzed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn ends_of_executions_do_not_read_those_that_wait_although_nothing_was_analyzed() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define_as(
+                "demo.one_at_a_time",
+                "parameters: {properties: {key: {type: integer}}}\nconcurrency: {max: 1, key: \"{{ parameters.key }}\"}\ntasks: [{name: a, action: demo.a}]\n",
+            )
+            .await;
+        session
+            .run(format!(
+                "BEGIN; SELECT count(*) FROM workflow_start_many('demo.one_at_a_time', (
+                   SELECT array_agg(jsonb_build_object('key', n % 100)) FROM generate_series(1, {STARTED}) AS n))"
+            ))
+            .await;
+        session.run("SELECT workflow_tick()").await;
+        for round in 0..7 {
+            let tasks = session.claim(10).await;
+            let outcomes: Vec<_> = tasks.iter().map(|task| (task.task, task.lease_token, "completed")).collect();
+            assert_eq!(outcomes.len(), 10);
+            let mut calls = Vec::new();
+            let mut last = pages(&mut session).await;
+            for call in ["finish", "tick", "pause"] {
+                match call {
+                    "finish" => _ = session.finish(&outcomes).await,
+                    "tick" => session.run("SELECT workflow_tick()").await,
+                    _ => session.run(format!("SELECT workflow_pause({})", tasks[0].execution + 1000)).await,
+                }
+                let now = pages(&mut session).await;
+                calls.push((call, now - last));
+                last = now;
+            }
+            // A plan reads a few more pages when it is made.
+            assert!(calls.iter().all(|(_, read)| *read < 2000), "round {round}: {calls:?}");
+        }
+        session.run("ROLLBACK").await;
+    })
+    .await;
+}
