@@ -42,9 +42,11 @@ const PAGES: &[&str] = &[
     "/draft",
 ];
 
+const CREATE: &str =
+    "CREATE EXTENSION pg_workflow; CREATE EXTENSION pg_stat_statements; CREATE TABLE changed (at timestamptz);";
+
 /// Of ten thousand tasks that wait for a limit, two run.
-const LIMITED: &str = "CREATE EXTENSION pg_workflow; CREATE EXTENSION pg_stat_statements; CREATE TABLE changed (at timestamptz);
-SELECT workflow_register_action('demo.limited'); SELECT workflow_set_limit('few', max_running => 2);
+const LIMITED: &str = "SELECT workflow_register_action('demo.limited'); SELECT workflow_set_limit('few', max_running => 2);
 SELECT workflow_define('{ref: demo.limited, label: W, version: 1, tasks: [{name: a, action: demo.limited, limit: few}]}');
 SELECT workflow_start_many('demo.limited', array_fill('{}'::jsonb, ARRAY[10000]));
 SELECT workflow_claim('w', 10);";
@@ -129,8 +131,9 @@ async fn measure(executions: usize) -> Vec<Cost> {
     let server = Server::create("pages", &["shared_buffers = 512MB", "max_wal_size = 4GB", preloaded]);
     let mut session = server.options.connect().await.expect("connected");
     eprintln!("pages: {executions} executions");
-    run(&mut session, LIMITED).await;
+    run(&mut session, CREATE).await;
     run(&mut session, &ENDED.replace(":executions", &executions.to_string())).await;
+    run(&mut session, LIMITED).await;
     run(&mut session, "VACUUM ANALYZE").await;
     let console = Console::start(&server);
     let mut costs = Vec::new();
