@@ -8,4 +8,4 @@ pub mod monitoring;
 mod server;
 
 pub use database::{Database, with_database};
-pub use server::Server;
+pub use server::{Server, major};

@@ -11,6 +11,12 @@ pub struct Server {
     pub options: PgConnectOptions,
 }
 
+/// Returns the major version of the server that is tested, PostgreSQL 15 by default.
+pub fn major() -> u32 {
+    let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned());
+    major.parse().expect("PG_WORKFLOW_MAJOR is a number")
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -31,7 +37,7 @@ fn script(arguments: &[&str], dir: &Path) -> String {
 impl Server {
     /// Creates a server with these lines in its configuration.
     pub fn create(name: &str, lines: &[&str]) -> Server {
-        Server::of_tree(&std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned()), name, lines)
+        Server::of_tree(&major().to_string(), name, lines)
     }
 
     /// Creates one with another PostgreSQL: a major version, or `citus`.
@@ -64,8 +70,7 @@ impl Server {
 
     /// Whether PostgreSQL has a library of this name, such as `plproxy`.
     pub fn has_library(name: &str) -> bool {
-        let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned());
-        root().join(format!("target/pg/{major}/lib/{name}.so")).exists()
+        root().join(format!("target/pg/{}/lib/{name}.so", major())).exists()
     }
 
     /// Starts it again, on the same port.

@@ -59,7 +59,7 @@ fn play(isolationtester: &Path, name: &str) -> Result<(), Failed> {
     let output = Command::new(isolationtester).arg(connection).stdin(spec).output()?;
     runtime.block_on(db.check());
     runtime.block_on(db.pool.close());
-    let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_default();
+    let major = pg_workflow_tests::major();
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/isolation/{major}"));
     std::fs::create_dir_all(&results)?;
     let results = results.join(format!("{name}.out"));
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         eprintln!("this PostgreSQL tree is without isolationtester: its specs are skipped");
     }
     // Debian's tree always has it.
-    let may_be_missing = std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15");
+    let may_be_missing = pg_workflow_tests::major() != 15;
     let trials = specs().into_iter().map(|name| {
         let ignored = isolationtester.is_none() && may_be_missing;
         let program = isolationtester.clone();

@@ -48,7 +48,7 @@ impl Console {
 /// Returns what `scripts/prepare browser` has installed, with the tests next to it; prints what is missing if there is
 /// no browser.
 fn installed() -> Option<(PathBuf, PathBuf)> {
-    if std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15") {
+    if pg_workflow_tests::major() != 15 {
         println!("skipped: the console is tested in a browser on PostgreSQL 15");
         return None;
     }

@@ -274,7 +274,7 @@ impl Counted {
 
 #[tokio::test]
 async fn while_nothing_changes_all_viewers_together_cost_one_statement_per_refresh() {
-    if std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15") {
+    if pg_workflow_tests::major() != 15 {
         println!("skipped: the console is tested on PostgreSQL 15");
         return;
     }

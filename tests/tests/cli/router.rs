@@ -80,7 +80,7 @@ impl Routed {
 }
 
 async fn plproxy(test: &str) -> Option<([Node; 3], Server)> {
-    if std::env::var("PG_WORKFLOW_MAJOR").as_deref() != Ok("15") {
+    if pg_workflow_tests::major() != 15 {
         eprintln!("skipped: Debian has PL/Proxy for PostgreSQL 15");
         return None;
     }

@@ -16,8 +16,7 @@ const PART: i32 = 7;
 
 /// Whether the tests are skipped: several servers take time, and other majors do not differ here.
 fn is_skipped() -> bool {
-    let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_default();
-    let skipped = !["15", "18"].contains(&major.as_str());
+    let skipped = ![15, 18].contains(&pg_workflow_tests::major());
     if skipped {
         eprintln!("skipped: several servers are tested on the oldest and the newest major");
     }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 /// Whether to skip tests that take long, and in which the server's version makes no difference.
 fn are_run_with_another_major() -> bool {
-    std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15")
+    pg_workflow_tests::major() != 15
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ pub fn seeds() -> Vec<u64> {
             (first..first + storms).collect()
         }
         // One more for each major version, because a schedule takes some seconds.
-        None => vec![1, number("PG_WORKFLOW_MAJOR").unwrap_or(15)],
+        None => vec![1, pg_workflow_tests::major().into()],
     }
 }
 

@@ -39,7 +39,7 @@ pub fn node() -> Command {
 
 /// Returns what `scripts/prepare extras` has unpacked, or `None` if that was not available or is not used by this run.
 fn extras() -> Option<PathBuf> {
-    if std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15") {
+    if pg_workflow_tests::major() != 15 {
         eprintln!("skipped: tested with PostgreSQL 15 only");
         return None;
     }
