@@ -47,20 +47,6 @@ REVOKE ALL ON FUNCTION workflow.check_limit_name(text) FROM PUBLIC;
 
 -- Locks in order of id, so that two concurrent calls never deadlock. Includes all keys that tasks wait for, whenever they are due:
 -- whoever is checking one at this moment may be about to postpone it.
-CREATE FUNCTION workflow.wake_limit_keys(limit_name text, key text, moment timestamptz) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_variable
-BEGIN
-  WITH waiting AS MATERIALIZED (
-    SELECT k.id FROM workflow.limit_key AS k
-    WHERE k.limit_name = limit_name AND (key IS NULL OR k.key = key) AND k.check_at IS NOT NULL
-    ORDER BY k.id FOR NO KEY UPDATE)
-  UPDATE workflow.limit_key AS k SET check_at = least(k.check_at, moment), updated = moment FROM waiting AS w WHERE k.id = w.id;
-END $$;
-COMMENT ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) IS
-  'Makes the next claim or tick examine the keys of a limit, or one of them, for which tasks are waiting.';
-REVOKE ALL ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) FROM PUBLIC;
-
 CREATE FUNCTION workflow.request_limit_checks(keys bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -77,6 +63,26 @@ END $$;
 COMMENT ON FUNCTION workflow.request_limit_checks(bigint[]) IS
   'Requests that the next claim or tick check keys of limits, which others may have locked. Adds no request where there is one that nobody is meeting right now.';
 REVOKE ALL ON FUNCTION workflow.request_limit_checks(bigint[]) FROM PUBLIC;
+
+CREATE FUNCTION workflow.wake_limit_keys(limit_name text, key text, moment timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  busy bigint[];
+BEGIN
+  WITH waiting AS MATERIALIZED (
+    SELECT k.id FROM workflow.limit_key AS k
+    WHERE k.limit_name = limit_name AND (key IS NULL OR k.key = key) AND k.check_at IS NOT NULL),
+  free AS MATERIALIZED (
+    SELECT k.id FROM workflow.limit_key AS k WHERE k.id IN (SELECT w.id FROM waiting AS w) ORDER BY k.id FOR NO KEY UPDATE SKIP LOCKED),
+  woken AS (
+    UPDATE workflow.limit_key AS k SET check_at = least(k.check_at, moment), updated = moment FROM free AS f WHERE k.id = f.id)
+  SELECT array_agg(w.id) INTO busy FROM waiting AS w WHERE NOT EXISTS (SELECT FROM free AS f WHERE f.id = w.id);
+  PERFORM workflow.request_limit_checks(busy);
+END $$;
+COMMENT ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) IS
+  'Makes the next claim or tick examine the keys of a limit, or one of them, for which tasks are waiting. Waits for nobody: keys that a claim in an open transaction has locked are examined once that has ended.';
+REVOKE ALL ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_set_limit(name text, max_running int DEFAULT NULL, rate int DEFAULT NULL,
   per interval DEFAULT NULL, burst int DEFAULT NULL)

@@ -37,7 +37,8 @@ COMMENT ON FUNCTION workflow.is_ended_from_above(bigint) IS
   'Whether one of the callers of an execution may cancel it: because of a time limit, or when another task of the caller ends. Examines up to 100 callers, and 1000 tasks of each.';
 REVOKE ALL ON FUNCTION workflow.is_ended_from_above(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.waits_in_deadlock(execution bigint, OUT key bigint, OUT waiting bigint, OUT force boolean) RETURNS SETOF record
+CREATE FUNCTION workflow.waits_in_deadlock(execution bigint, OUT key bigint, OUT beside bigint[], OUT waiting bigint, OUT force boolean)
+RETURNS SETOF record
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY WITH RECURSIVE family AS (
@@ -66,15 +67,19 @@ BEGIN
         SELECT o.status, o.limit_key, o.calls, o.execution, o.held, o.closing, o.undo FROM workflow.workflow_task_execution AS o
         WHERE o.part = m.part AND o.workflow_execution = m.id LIMIT 1000) AS t
       WHERE NOT workflow.is_end(t.status) AND m.limit_key IS NULL)
-    SELECT o.limit_key, CASE WHEN o.stays THEN o.execution ELSE o.target END, o.stays FROM open AS o
+    SELECT o.limit_key,
+      CASE WHEN o.stays THEN '{}' ELSE ARRAY(
+        SELECT DISTINCT a.limit_key FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key <> o.limit_key LIMIT 100) END,
+      CASE WHEN o.stays THEN o.execution ELSE o.target END, o.stays
+    FROM (SELECT DISTINCT o.execution, o.target, o.is_ended, o.limit_key, o.stays FROM open AS o LIMIT 100) AS o
     WHERE o.limit_key IS NOT NULL AND (o.stays OR NOT o.is_ended AND NOT EXISTS (
       -- If this fails, what is waiting beside it is withdrawn.
       SELECT FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key IS NULL AND NOT a.is_call AND NOT a.held))
     UNION
-    SELECT m.limit_key, m.target, false FROM member AS m WHERE m.limit_key IS NOT NULL AND NOT m.is_ended;
+    SELECT m.limit_key, '{}', m.target, false FROM member AS m WHERE m.limit_key IS NOT NULL AND NOT m.is_ended;
 END $$;
 COMMENT ON FUNCTION workflow.waits_in_deadlock(bigint) IS
-  'Returns the keys of limits without which an execution cannot end, because it, or one that it has called, is waiting for them, and nothing else can end the wait: no time limit, and no other task that is running. waiting: the execution whose cancellation ends the wait; force: whether it has to be cancelled by force, because closing tasks and undos are waiting. Examines up to 100 executions, and 1000 tasks of each.';
+  'Returns the keys of limits without which an execution cannot end, because it, or one that it has called, is waiting for them, and nothing else can end the wait: no time limit, and no other task, unless it waits for one of the keys beside. waiting: the execution whose cancellation ends the wait; force: whether it has to be cancelled by force, because closing tasks and undos are waiting. Examines up to 100 executions, and 1000 tasks of each, and returns up to 100 keys of tasks.';
 REVOKE ALL ON FUNCTION workflow.waits_in_deadlock(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.is_worker_first(key bigint) RETURNS boolean
@@ -108,6 +113,7 @@ DECLARE
   of_key bigint[] := '{}';
   of_holder bigint[] := '{}';
   waits_for bigint[] := '{}';
+  beside jsonb[] := '{}';
   waiting bigint[] := '{}';
   force boolean[] := '{}';
   place int := 1;
@@ -126,17 +132,17 @@ BEGIN
         of_key := of_key || keys[place];
         of_holder := of_holder || holder;
         waits_for := waits_for || NULL::bigint;
+        beside := beside || NULL::jsonb;
         waiting := waiting || NULL::bigint;
         force := force || NULL::boolean;
-        FOR awaited IN SELECT a.key, a.waiting, a.force FROM workflow.waits_in_deadlock(holder) AS a LOOP
+        FOR awaited IN SELECT a.key, a.beside, a.waiting, a.force FROM workflow.waits_in_deadlock(holder) AS a LOOP
           of_key := of_key || keys[place];
           of_holder := of_holder || holder;
           waits_for := waits_for || awaited.key;
+          beside := beside || to_jsonb(awaited.beside);
           waiting := waiting || awaited.waiting;
           force := force || awaited.force;
-          IF awaited.key <> ALL (keys) THEN
-            keys := keys || awaited.key;
-          END IF;
+          keys := keys || ARRAY(SELECT a FROM unnest(awaited.key || awaited.beside) AS a WHERE a <> ALL (keys));
         END LOOP;
       END LOOP;
     END IF;
@@ -149,8 +155,8 @@ BEGIN
       WHERE NOT EXISTS (
         SELECT FROM unnest(of_key, of_holder) AS h(key, holder)
         WHERE h.key = c.key AND NOT EXISTS (
-          SELECT FROM unnest(of_key, of_holder, waits_for) AS w(key, holder, other)
-          WHERE w.key = h.key AND w.holder = h.holder AND w.other = ANY (closed))));
+          SELECT FROM unnest(of_key, of_holder, waits_for, beside) AS w(key, holder, other, beside)
+          WHERE w.key = h.key AND w.holder = h.holder AND w.other = ANY (closed) AND w.beside <@ to_jsonb(closed))));
     EXIT WHEN left_over = closed;
     closed := left_over;
   END LOOP;
@@ -162,9 +168,9 @@ BEGIN
         CASE WHEN k.limit_name LIKE '@%' THEN format('the concurrency of %s', substr(k.limit_name, 2)) ELSE format('limit %s', k.limit_name) END,
         h.waiting, CASE WHEN h.force THEN ', force => true' END, CASE WHEN h.force THEN ', which leaves closing tasks and undos undone' END, h.waiting)
     INTO hint
-    FROM unnest(of_key, of_holder, waits_for, waiting, force) WITH ORDINALITY AS h(key, holder, other, waiting, force, number)
+    FROM unnest(of_key, of_holder, waits_for, beside, waiting, force) WITH ORDINALITY AS h(key, holder, other, beside, waiting, force, number)
     JOIN workflow.limit_key AS k ON k.id = h.key
-    WHERE h.key = ANY (closed) AND h.other = ANY (closed)
+    WHERE h.key = ANY (closed) AND h.other = ANY (closed) AND h.beside <@ to_jsonb(closed)
     ORDER BY h.force, workflow.is_worker_first(h.key) IS NOT TRUE, h.key <> find_deadlock.key, h.number LIMIT 1;
   END IF;
 END $$;

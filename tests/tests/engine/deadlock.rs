@@ -302,3 +302,33 @@ async fn the_suggested_cancel_frees_a_slot_for_a_worker_and_not_for_another_call
         .await;
     }
 }
+
+#[tokio::test]
+async fn what_waits_beside_a_task_that_will_begin_is_in_no_deadlock() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        for limit in ["outer", "inner", "third"] {
+            session.run(format!("SELECT workflow_set_limit('{limit}', max_running => 1)")).await;
+        }
+        session.run("SELECT workflow_tick()").await;
+        session.define_as("demo.busy", "tasks: [{name: busy, action: demo.c, limit: third}]\n").await;
+        let called = "tasks: [{name: begin, on_success: [near, far]}, {name: near, action: demo.a, limit: third}, {name: far, action: demo.b, limit: inner}]\n";
+        session.define_as("demo.called", called).await;
+        session.define_as("demo.other", "tasks: [{name: step, action: demo.b, limit: outer}]\n").await;
+        session.define_as("demo.one", "tasks: [{name: call, action: demo.called, limit: outer}]\n").await;
+        session.define_as("demo.two", "tasks: [{name: call, action: demo.other, limit: inner}]\n").await;
+        session.run("SELECT workflow_start('demo.busy')").await;
+        let [busy] = session.claim_named(["busy"]).await;
+        session.run("SELECT workflow_start('demo.two'), workflow_start('demo.one')").await;
+        session.run("SELECT workflow_tick()").await;
+        assert!(session.claim(9).await.is_empty());
+        let waiting: i64 = session.value("SELECT max(id) FROM workflow.workflow_execution").await;
+        let said = waits(&mut session, waiting).await;
+        assert!(said.contains("limit third") && said.contains("limit inner") && !said.contains("deadlock"), "{said}");
+        session.complete(&busy, json!(null)).await;
+        session.work("near", json!(null)).await;
+        let said = waits(&mut session, waiting).await;
+        assert!(said.contains("limit inner") && said.contains("; this is a deadlock"), "{said}");
+    })
+    .await;
+}

@@ -253,3 +253,38 @@ async fn holds_end_with_what_they_are_about() {
     })
     .await;
 }
+
+/// A claim in an open transaction may have locked the key of the limit.
+#[tokio::test]
+async fn a_release_and_a_change_of_a_limit_wait_for_no_claim() {
+    for change in ["SELECT workflow_release('few')", "SELECT workflow_set_limit('few', max_running => 3)"] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let mut other = Session::new(db).await;
+            session.run("SELECT workflow_set_limit('few', max_running => 2)").await;
+            session.run("SELECT workflow_tick()").await;
+            session.define("tasks: [{name: a, action: demo.a, limit: few}]\n").await;
+            for _ in 0..6 {
+                session.start().await;
+            }
+            let [task, _] = &session.claim(10).await[..] else { panic!("two tasks") };
+            session.complete(task, json!(null)).await;
+            other.run("BEGIN").await;
+            assert_eq!(other.claim(10).await.len(), 1);
+            other.run("SELECT FROM workflow.limit_key FOR NO KEY UPDATE").await;
+            session.run("SET lock_timeout = '10s'").await;
+            session.run("SELECT workflow_hold('few', NULL, workflow.now() + interval '1 hour')").await;
+            session.run(change).await;
+            let requests = "SELECT count(*) FROM workflow.limit_wakeup";
+            assert_eq!(session.value::<i64>(requests).await, 1);
+            other.run("ROLLBACK").await;
+            session.run("SELECT workflow_release('few')").await;
+            session.run("SELECT workflow_tick()").await;
+            assert_eq!(session.value::<i64>(requests).await, 0);
+            let free = if change.contains("set_limit") { 2 } else { 1 };
+            assert_eq!(session.claim(10).await.len(), free);
+            assert_sound(&mut session).await;
+        })
+        .await;
+    }
+}
