@@ -505,6 +505,7 @@ impl Ledger {
                 index: task.index,
                 status,
                 action: task.action,
+                limits: task.limits,
                 signal: task.signal,
                 begun: false,
                 input: task.input,

@@ -5,5 +5,5 @@ mod schedule;
 mod workflow;
 
 pub use crate::rehearsal::chance::Chance;
-pub use schedule::Step;
+pub use schedule::{Step, admitted};
 pub use workflow::workflow;

@@ -1,7 +1,7 @@
 //! Random workflows under random schedules: whatever happens in whatever order, the invariants hold and the end is
 //! reached.
 //!
-//! `SCHEDULES=1000000 cargo test -p conductor --release --test simulation` runs more of them; `SEED=…` reruns one.
+//! `SCHEDULES=1000000 cargo test -p conductor --release --test all every_schedule` runs more of them; `SEED=…` reruns one.
 
 use conductor::bounds::Bounds;
 use conductor::engine::status::{Status, TaskEnd};
@@ -9,8 +9,9 @@ use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::parse::parse;
 use conductor::testing::memory_host::{Ledger, ReportedRow, RowStatus, Signal, TaskRow};
-use conductor::testing::simulation::{Chance, Step, workflow};
+use conductor::testing::simulation::{Chance, Step, admitted, workflow};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Number of schedules run for each workflow.
@@ -230,6 +231,33 @@ fn signals_come_early_late_twice_and_too_late() {
     }
     let [delivered, kept, refused_or_known, taken_later, timed_out] = seen;
     assert!(seen.iter().all(|count| *count > 10), "{delivered} {kept} {refused_or_known} {taken_later} {timed_out}");
+}
+
+#[test]
+fn limits_hold_tasks_back_and_let_them_begin() {
+    let (mut held_back, mut begun_later) = (0, 0);
+    for seed in 0..2_000 {
+        let mut play = Play::begin(seed);
+        let mut chance = Chance::new(!seed);
+        let mut waiting: BTreeSet<usize> = BTreeSet::new();
+        for step in 0..400 {
+            let ledger = &play.ledger;
+            let claimable: Vec<usize> = (0..ledger.rows.len()).filter(|row| ledger.rows[*row].is_claimable()).collect();
+            let admitted = admitted(ledger, claimable.clone());
+            let held: Vec<usize> = claimable.into_iter().filter(|row| !admitted.contains(row)).collect();
+            held_back += held.len();
+            waiting.extend(held);
+            let next = if step < 40 { Step::draw(&mut chance, ledger) } else { Step::next_toward_end(ledger) };
+            if let Some(step) = next {
+                if let Step::Claim(rows) = &step {
+                    begun_later += rows.iter().filter(|row| waiting.contains(row)).count();
+                }
+                play.take(step);
+            }
+        }
+        assert!(play.ledger.over, "{:#?}", play.story);
+    }
+    assert!(held_back > 1000 && begun_later > 100, "{held_back} {begun_later}");
 }
 
 #[test]

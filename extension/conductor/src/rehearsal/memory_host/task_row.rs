@@ -32,6 +32,8 @@ pub struct TaskRow {
     pub status: RowStatus,
     /// Action for a worker.
     pub action: Option<String>,
+    /// The limits that it is under, by name and key.
+    pub limits: Vec<(String, String)>,
     /// The signal that it waits for.
     pub signal: Option<String>,
     /// Whether a task without a worker has begun: the engine is processing it, or it is waiting for its signal.

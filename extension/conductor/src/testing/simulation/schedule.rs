@@ -6,6 +6,9 @@ use crate::engine::status::TaskEnd;
 use crate::expression::Data;
 use crate::testing::memory_host::{Ledger, Refused, ReportedRow, RowStatus, TaskRow};
 
+/// Number of tasks of a key that may run at once, by the name of the limit.
+const SLOTS: [(&str, usize); 2] = [("one", 1), ("two", 2)];
+
 /// One event. Rows are those of the ledger for which the step was drawn.
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -52,7 +55,7 @@ impl Step {
             }
             8..=14 => {
                 let mut ready = rows(ledger, TaskRow::is_claimable);
-                let claimed = draw_some(chance, &mut ready);
+                let claimed = admitted(ledger, draw_some(chance, &mut ready));
                 (!claimed.is_empty() && !ledger.execution.paused).then_some(Step::Claim(claimed))
             }
             15..=17 => signal(chance, ledger),
@@ -67,7 +70,7 @@ impl Step {
     /// Returns the next step towards a successful end, or `None` if the end has been reached.
     pub fn next_toward_end(ledger: &Ledger) -> Option<Step> {
         let running = rows(ledger, |row| row.status == RowStatus::Running);
-        let ready = rows(ledger, TaskRow::is_claimable);
+        let ready = admitted(ledger, rows(ledger, TaskRow::is_claimable));
         let wanted = ledger.rows.iter().filter(|row| row.begun && row.status == RowStatus::Ready);
         let wanted = wanted.filter_map(|row| row.signal.clone()).next();
         let times = ledger.rows.iter().filter(|row| row.status == RowStatus::Delayed).filter_map(|row| row.due);
@@ -104,6 +107,27 @@ impl Step {
 
 fn rows(ledger: &Ledger, wanted: impl Fn(&TaskRow) -> bool) -> Vec<usize> {
     (0..ledger.rows.len()).filter(|row| wanted(&ledger.rows[*row])).collect()
+}
+
+/// Returns those of the claimable rows that have free slots, in this order.
+pub fn admitted(ledger: &Ledger, claimable: Vec<usize>) -> Vec<usize> {
+    let mut taken: Vec<&(String, String)> = Vec::new();
+    for row in ledger.rows.iter().filter(|row| row.status == RowStatus::Running) {
+        taken.extend(&row.limits);
+    }
+    let mut has_slots = |row: &usize| {
+        let wanted = &ledger.rows[*row].limits;
+        let is_free = |limit: &(String, String)| {
+            let most = SLOTS.iter().find(|(name, _)| *name == limit.0).map_or(0, |(_, most)| *most);
+            taken.iter().filter(|other| **other == limit).count() < most
+        };
+        let all = wanted.iter().all(is_free);
+        if all {
+            taken.extend(wanted);
+        }
+        all
+    };
+    claimable.into_iter().filter(|row| has_slots(row)).collect()
 }
 
 /// Draws a signal: one that is waited for, one that may be too early or unwanted, or occasionally a duplicate.

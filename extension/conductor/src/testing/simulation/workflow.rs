@@ -53,6 +53,10 @@ fn task(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Value
     } else if works {
         task["action"] = json!("sim.work");
         task["input"] = json!({"n": "{{ vars.n }}", "own": "{{ vars.own }}"});
+        if chance.one_in(4) {
+            let two = json!({"name": "two", "key": "{{ vars.n % 2 }}"});
+            task["limit"] = chance.pick(&[json!(["one"]), json!([two]), json!([two, "one"])]).clone();
+        }
         work(chance, &mut task);
     }
     match chance.below(4) {
