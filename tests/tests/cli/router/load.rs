@@ -18,12 +18,14 @@ use tokio::time::{sleep, timeout};
 const MOVES: [(&str, usize, usize); 2] = [("7", 0, 2), ("341-344", 1, 0)];
 
 /// Tokens under which a task's report was accepted: a second one would be a second effect.
-#[derive(Default)]
-struct Ledger(Mutex<BTreeMap<i64, i64>>);
+struct Ledger {
+    entries: Mutex<BTreeMap<i64, i64>>,
+    kind: Kind,
+}
 
 impl Ledger {
     fn enter(&self, tasks: &[Outcome], answers: &[Answer]) {
-        let mut entries = self.0.lock().unwrap();
+        let mut entries = self.entries.lock().unwrap();
         for (outcome, answer) in tasks.iter().zip(answers) {
             assert_eq!(outcome.task, answer.task, "answers are in order");
             match &answer.state {
@@ -31,6 +33,9 @@ impl Ledger {
                     let known = entries.entry(outcome.task).or_insert(outcome.lease_token);
                     assert_eq!(*known, outcome.lease_token, "task {} took effect twice", outcome.task);
                 }
+                // The transaction that created and claimed the task has been committed, but the server was killed when it
+                // had only prepared its share: the task will exist when Citus has found that.
+                Err(refusal) if self.kind == Kind::Citus && refusal.code == "WF616" => {}
                 // The lease expired while nobody could report.
                 Err(refusal) => assert_eq!(refusal.code, "WF615", "{refusal:?}"),
             }
@@ -38,21 +43,16 @@ impl Ledger {
     }
 
     fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.entries.lock().unwrap().len()
     }
 }
 
-/// Whether an error without a code of its own means a lost connection that Citus notices between two of its statements,
-/// or the end of a move, when PostgreSQL may look up the publication that has just been dropped.
+/// Whether an error without a code of its own means a lost connection that Citus notices between two of its statements.
 fn is_without_code(error: &Error) -> bool {
     let text = format!("{error:?}");
-    [
-        "server closed the connection unexpectedly",
-        "failure on connection marked as essential",
-        "cache lookup failed for publication",
-    ]
-    .iter()
-    .any(|message| text.contains(message))
+    ["server closed the connection unexpectedly", "failure on connection marked as essential"]
+        .iter()
+        .any(|message| text.contains(message))
 }
 
 /// Repeats a call until it succeeds. It may fail only because a server is away.
@@ -165,7 +165,7 @@ pub async fn nothing_is_lost(routed: &Routed) {
         ..ScheduleInput::default()
     };
     Engine::schedule(router, schedule).await.unwrap();
-    let (ledger, done) = (Ledger::default(), AtomicBool::new(false));
+    let (ledger, done) = (Ledger { entries: Mutex::default(), kind: routed.kind }, AtomicBool::new(false));
     let total = executions * WORK as usize;
     let began = Instant::now();
     let load = async {
