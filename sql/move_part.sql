@@ -51,11 +51,17 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
   name text := format('pg_workflow_part_%s', part);
 BEGIN
-  IF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name) THEN
+  IF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid)) THEN
+    -- A session that writes to a table first lists its publications and then looks each of them up, with an error if one has gone.
+    -- Those that have this one on their list are in transactions that began before it was emptied.
+    PERFORM workflow.await_calls();
     EXECUTE format('DROP PUBLICATION %I', name);
   END IF;
+EXCEPTION WHEN lock_not_available THEN
+  -- Empty as it is, it does no harm. The part's next move uses it.
 END $$;
-COMMENT ON FUNCTION workflow.drop_publication(int) IS 'Drops the publication of a part, if it exists.';
+COMMENT ON FUNCTION workflow.drop_publication(int) IS
+  'Drops the publication of a part, if it exists and an earlier transaction has emptied it (workflow.stop_offer). Waits for calls in progress, but no longer than lock_timeout: then the publication stays. Raises WF611 in a transaction with an old snapshot.';
 REVOKE ALL ON FUNCTION workflow.drop_publication(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_offer_part(part int) RETURNS jsonb
@@ -69,10 +75,12 @@ BEGIN
       'Set wal_level = logical in postgresql.conf and restart the server.');
   END IF;
   name := format('pg_workflow_part_%s', part);
+  IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name) THEN
+    EXECUTE format('CREATE PUBLICATION %I', name);
+  END IF;
+  -- It may also have been left empty by an earlier move.
   IF NOT EXISTS (SELECT FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = name) THEN
-    -- An empty one is left over from a move whose last step was interrupted.
-    PERFORM workflow.drop_publication(part);
-    EXECUTE format('CREATE PUBLICATION %I FOR TABLE ', name) || (
+    EXECUTE format('ALTER PUBLICATION %I ADD TABLE ', name) || (
       SELECT string_agg(format('workflow.%I WHERE (part = %s)', t.name, part), ', ')
       FROM unnest('{execution,workflow_execution,workflow_task_execution,branch_change,pending_report,signal,event,lease}'::text[]) AS t(name));
   END IF;
@@ -283,7 +291,7 @@ BEGIN
   PERFORM pg_drop_replication_slot(s.slot_name) FROM pg_replication_slots s WHERE s.slot_name = name AND s.database = current_database();
 END $$;
 COMMENT ON FUNCTION workflow.stop_offer(int) IS
-  'Empties the publication of a part, and drops its replication slot, if they exist. Raises an error if the slot is in use. The publication itself must be dropped by a later transaction: a session that writes to a table can fail if a publication is dropped while it reads which ones the table belongs to.';
+  'Empties the publication of a part, and drops its replication slot, if they exist. Raises an error if the slot is in use. A later transaction may drop the publication (workflow.drop_publication).';
 REVOKE ALL ON FUNCTION workflow.stop_offer(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_release_part(part int) RETURNS void
@@ -312,6 +320,11 @@ DECLARE
 BEGIN
   PERFORM workflow.page_size(max_rows);
   PERFORM workflow.require_move(part, 'elsewhere', 'Only rows of parts that another server has can be deleted.');
+  IF NOT EXISTS (SELECT FROM workflow.execution x WHERE x.id BETWEEN first AND first | 281474976710655) THEN
+    PERFORM workflow.drop_publication(part);
+  END IF;
+  -- As calls do: other moves wait for these deletions, too, before they drop their publications.
+  PERFORM workflow.foreign_parts();
   -- Last ones first: called executions come after their callers, so each step stays small.
   DELETE FROM workflow.execution e USING (
     SELECT x.id FROM workflow.execution x WHERE x.id BETWEEN first AND first | 281474976710655 ORDER BY x.id DESC LIMIT max_rows) AS c
@@ -327,12 +340,11 @@ BEGIN
     DELETE FROM workflow.branch_change c WHERE c.part = part;
     DELETE FROM workflow.workflow_task_execution t WHERE t.id BETWEEN first AND first | 281474976710655;
     DELETE FROM workflow.workflow_execution w WHERE w.id BETWEEN first AND first | 281474976710655;
-    PERFORM workflow.drop_publication(part);
   END IF;
   RETURN deleted;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_clear_part(int, int) IS
-  'Deletes rows of a part that belongs to another server: up to max_rows (1 to 10000) executions with everything that belongs to them, and in the end the publication of its move. Returns the number of executions deleted; call again until it is 0. Errors: WF611 if the part is not elsewhere; WF613.';
+  'Deletes rows of a part that belongs to another server: up to max_rows (1 to 10000) executions with everything that belongs to them. Returns the number of executions deleted; call again until it is 0. The last call drops the publication of the move, after all calls in progress have ended; if they take longer than lock_timeout, the publication stays, and the part''s next move uses it. Errors: WF611 if the part is not elsewhere, or in a transaction with an old snapshot; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_clear_part(int, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_refuse_part(part int) RETURNS void
@@ -355,10 +367,11 @@ DECLARE
 BEGIN
   SELECT f.status INTO state FROM workflow.foreign_part f WHERE f.part = part;
   PERFORM workflow.require_move(part, CASE WHEN state IS NULL THEN 'here' ELSE 'leaving' END, 'Only a part that has not moved can be kept.');
+  -- By the second call: the first one empties it.
+  PERFORM workflow.drop_publication(part);
   DELETE FROM workflow.foreign_part f WHERE f.part = part;
   PERFORM workflow.stop_offer(part);
-  PERFORM workflow.drop_publication(part);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_keep_part(int) IS
-  'Undoes workflow_offer_part and workflow_fence_part: this server keeps the part. Call workflow_refuse_part at the target first: if two servers do the work of the same part, the results can never be reconciled. Errors: WF611 if the part is elsewhere or arriving; 55006 if the slot is still in use: try again; WF613.';
+  'Undoes workflow_offer_part and workflow_fence_part: this server keeps the part. Call workflow_refuse_part at the target first: if two servers do the work of the same part, the results can never be reconciled. A second call drops the publication, which the first one only empties, in the same way as workflow_clear_part; without it, the part''s next move uses it. Errors: WF611 if the part is elsewhere or arriving, or in a transaction with an old snapshot; 55006 if the slot is still in use: try again; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_keep_part(int) FROM PUBLIC;

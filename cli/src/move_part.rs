@@ -9,11 +9,15 @@ use crate::output;
 use crate::progress::Progress;
 use pg_workflow_client::{Engine, Error};
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long the source may wait for calls in progress before it drops the publication of a part. If they take longer, the
+/// publication stays: the part's next move uses it.
+const TIDY_FOR: &str = "SET lock_timeout = '5s'";
 
 /// Maximum number of executions deleted per call.
 const CLEARED: i32 = 1000;
@@ -110,7 +114,9 @@ impl Move {
                 ("leaving", "arriving") => self.hand_over(part).await?,
                 ("leaving", "here") => self.release(part).await?,
                 ("elsewhere", "here") => {
+                    self.source.execute(TIDY_FOR).await?;
                     while Engine::clear_part(&mut self.source, part, CLEARED).await? > 0 {}
+                    self.source.execute("RESET lock_timeout").await?;
                     say(part, "it has moved");
                     return Ok(());
                 }
@@ -224,6 +230,10 @@ impl Move {
         retry(async || Engine::keep_part(&mut self.source, part).await).await?;
         while Engine::clear_part(&mut self.target, part, CLEARED).await? > 0 {}
         say(part, "it stays at the source");
+        // Drops the publication that the first call has emptied.
+        self.source.execute(TIDY_FOR).await?;
+        Engine::keep_part(&mut self.source, part).await?;
+        self.source.execute("RESET lock_timeout").await?;
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ struct Plproxy {
     patience: u32,
 }
 
-/// Print a router for the coordinator of a Citus cluster, version 13 or later
+/// Print a router for the coordinator of a Citus cluster, version 13.2 or later
 ///
 /// The servers are the nodes of the cluster. Calls are part of the caller's transaction, even if it calls several
 /// servers. Exit status: 0 on success; 1 if the servers contradict each other; 3 if one can't be reached.

@@ -11,6 +11,7 @@ mod doctor;
 mod live;
 mod mcp;
 mod program;
+mod publication;
 mod router;
 mod servers;
 mod several;
