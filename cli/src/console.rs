@@ -33,7 +33,7 @@ mod serve;
 mod session;
 mod tasks;
 mod timeline;
-mod work;
+mod workers;
 
 use crate::connect::Connection;
 use crate::exit_status::{Ending, Failure};
@@ -189,8 +189,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/limits", get(limits::show).post(limits::set))
         .route("/limits/hold", post(limits::hold))
         .route("/limits/release", post(limits::release))
-        .route("/work", get(work::show))
-        .route("/check", get(work::check))
+        .route("/work", get(workers::show))
+        .route("/check", get(workers::check))
         .fallback(page::nowhere)
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::admit));
     Router::new()

@@ -43,30 +43,34 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 extension_sql_file!("../../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../../sql/statistics.sql", name = "statistics", requires = ["schema"]);
 extension_sql_file!("../../sql/revoke.sql", name = "revoke", finalize);
-extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["schema"]);
-extension_sql_file!("../../sql/checks.sql", name = "checks", requires = ["functions"]);
-extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions"]);
-extension_sql_file!("../../sql/pack.sql", name = "pack", requires = ["checks"]);
-extension_sql_file!("../../sql/definition.sql", name = "definition", requires = ["checks"]);
-extension_sql_file!("../../sql/action.sql", name = "action", requires = ["checks"]);
-extension_sql_file!("../../sql/execution.sql", name = "execution", requires = ["checks"]);
-extension_sql_file!("../../sql/workflow_execution.sql", name = "workflow_execution", requires = ["checks", "views"]);
-extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", requires = ["checks", "views"]);
+extension_sql_file!("../../sql/internal_functions.sql", name = "internal_functions", requires = ["schema"]);
+extension_sql_file!("../../sql/argument_checks.sql", name = "argument_checks", requires = ["internal_functions"]);
+extension_sql_file!("../../sql/views.sql", name = "views", requires = ["internal_functions"]);
+extension_sql_file!("../../sql/pack.sql", name = "pack", requires = ["argument_checks"]);
+extension_sql_file!("../../sql/definition.sql", name = "definition", requires = ["argument_checks"]);
+extension_sql_file!("../../sql/action.sql", name = "action", requires = ["argument_checks"]);
+extension_sql_file!("../../sql/execution.sql", name = "execution", requires = ["argument_checks"]);
+extension_sql_file!(
+    "../../sql/workflow_execution.sql",
+    name = "workflow_execution",
+    requires = ["argument_checks", "views"]
+);
+extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", requires = ["argument_checks", "views"]);
 
-extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks", "limits"]);
-extension_sql_file!("../../sql/limits.sql", name = "limits", requires = ["checks"]);
-extension_sql_file!("../../sql/fairness.sql", name = "fairness", requires = ["checks"]);
-extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
+extension_sql_file!("../../sql/define.sql", name = "define", requires = ["argument_checks", "limits"]);
+extension_sql_file!("../../sql/limits.sql", name = "limits", requires = ["argument_checks"]);
+extension_sql_file!("../../sql/fairness.sql", name = "fairness", requires = ["argument_checks"]);
+extension_sql_file!("../../sql/work.sql", name = "work", requires = ["argument_checks"]);
 extension_sql_file!("../../sql/work_json.sql", name = "work_json", requires = ["work"]);
-extension_sql_file!("../../sql/parts.sql", name = "parts", requires = ["functions"]);
+extension_sql_file!("../../sql/parts.sql", name = "parts", requires = ["internal_functions"]);
 extension_sql_file!("../../sql/move_part.sql", name = "move_part", requires = ["parts", "schedule"]);
 extension_sql_file!(
     "../../sql/replicated_definitions.sql",
     name = "replicated_definitions",
     requires = ["action", "definition", "hook", "retention"]
 );
-extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
-extension_sql_file!("../../sql/attributes.sql", name = "attributes", requires = ["checks"]);
+extension_sql_file!("../../sql/start.sql", name = "start", requires = ["argument_checks"]);
+extension_sql_file!("../../sql/attributes.sql", name = "attributes", requires = ["argument_checks"]);
 extension_sql_file!("../../sql/search.sql", name = "search", requires = ["views"]);
 extension_sql_file!("../../sql/by_key.sql", name = "by_key", requires = ["control", "signal", "status"]);
 extension_sql_file!("../../sql/bulk.sql", name = "bulk", requires = ["by_key", "prune"]);
@@ -80,11 +84,11 @@ extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work
 extension_sql_file!("../../sql/signal.sql", name = "signal", requires = ["work", "status"]);
 extension_sql_file!("../../sql/notify.sql", name = "notify", requires = ["work"]);
 extension_sql_file!("../../sql/event.sql", name = "event", requires = ["work"]);
-extension_sql_file!("../../sql/retention.sql", name = "retention", requires = ["checks"]);
+extension_sql_file!("../../sql/retention.sql", name = "retention", requires = ["argument_checks"]);
 extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["retention"]);
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 extension_sql_file!("../../sql/wait.sql", name = "wait", requires = ["status"]);
-extension_sql_file!("../../sql/grants.sql", name = "grants", requires = ["checks"]);
+extension_sql_file!("../../sql/grants.sql", name = "grants", requires = ["argument_checks"]);
 extension_sql_file!("../../sql/why_deadlock.sql", name = "why_deadlock", requires = ["status", "limits"]);
 extension_sql_file!("../../sql/why_tasks.sql", name = "why_tasks", requires = ["why_deadlock"]);
 extension_sql_file!("../../sql/why.sql", name = "why", requires = ["why_tasks"]);

@@ -12,7 +12,7 @@ use crate::queue::hints;
 use crate::store::reporter::Reporter;
 use crate::store::run::Run;
 use conductor::engine::commands::{Rest, Withdrawn};
-use conductor::engine::rest;
+use conductor::engine::needless;
 use conductor::engine::state::TaskKey;
 use conductor::engine::status::TaskEnd;
 use conductor::expression::json_text;
@@ -22,7 +22,7 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 mod batch;
-mod changes;
+mod branch_changes;
 pub mod claimed_tasks;
 mod ends;
 mod events;
@@ -122,7 +122,7 @@ impl Written {
 
 /// Returns the error of a task that is no longer needed, as JSON.
 pub fn not_needed() -> String {
-    json_text(&rest::not_needed())
+    json_text(&needless::not_needed())
 }
 
 /// Returns the values of one column.

@@ -1,4 +1,4 @@
-//! The frame of every page, and the elements that pages consist of.
+//! The frame of every page, and the elements that pages consist of. `app.rs` decides when a page is made again.
 
 use super::app::App;
 use super::form::encoded;

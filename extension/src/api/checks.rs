@@ -8,7 +8,7 @@ use conductor::code::Code;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// `workflow.check_key` in `sql/functions.sql`.
+/// `workflow.check_key` in `sql/internal_functions.sql`.
 #[pg_extern(sql = false)]
 fn workflow_check_key(name: Option<&str>, value: Option<&str>) -> Result<(), ErrorReport> {
     if let Some(value) = value {
@@ -23,7 +23,7 @@ fn workflow_check_attributes(attributes: Option<Jsonb>) -> Result<(), ErrorRepor
     Ok(attributes::check(attributes)?)
 }
 
-/// `workflow.raise_error` in `sql/functions.sql`.
+/// `workflow.raise_error` in `sql/internal_functions.sql`.
 #[pg_extern(sql = false)]
 fn raise_error(
     code: Option<&str>,

@@ -11,13 +11,13 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// `workflow.make_id` in `sql/functions.sql`.
+/// `workflow.make_id` in `sql/internal_functions.sql`.
 #[pg_extern(sql = false)]
 fn make_id(part: i32, sequence: i64) -> Result<i64, ErrorReport> {
     Ok(id::make(part, sequence)?)
 }
 
-/// `workflow.now` in `sql/functions.sql`.
+/// `workflow.now` in `sql/internal_functions.sql`.
 #[pg_extern(sql = false)]
 fn workflow_now() -> Result<TimestampWithTimeZone, ErrorReport> {
     Ok(clock::now()?)

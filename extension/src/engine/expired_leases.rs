@@ -10,7 +10,7 @@ use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::queue::hints;
 use crate::settings;
-use conductor::engine::rest::need_not_be_retried;
+use conductor::engine::needless::need_not_be_retried;
 use conductor::engine::state::TaskKey;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;

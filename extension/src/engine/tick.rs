@@ -8,7 +8,7 @@ use crate::engine::due::TickScope;
 use crate::engine::expired_leases::expire_leases;
 use crate::engine::finish::take_up_all;
 use crate::engine::timeouts::{end_due_executions, wake_tasks};
-use crate::engine::{bulk, passing_on, retention};
+use crate::engine::{bulk, propagation_by_tick, retention};
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::check_keys;
@@ -30,7 +30,7 @@ pub fn tick(look: &TickScope) -> Result<i32, Error> {
     }
     delete_spent(client, *now, *max_rows)?;
     done += wake_tasks(look)?;
-    done += passing_on::propagate(client, *now, (*max_rows as usize).min(MAX_REACHED), parts.clone())?;
+    done += propagation_by_tick::propagate(client, *now, (*max_rows as usize).min(MAX_REACHED), parts.clone())?;
     done += end_due_executions(look)?;
     done += fire_schedules(look)?;
     done += bulk::step_job(client, *max_rows, *now)?;

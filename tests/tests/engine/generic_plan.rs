@@ -43,6 +43,8 @@ const MORE: &[&str] = &[
     "workflow.has_rows(900)",
     "workflow.stop_offer(900)",
     "workflow.take_slots_of_part(900)",
+    "workflow.is_worker_first(1)",
+    "workflow.request_limit_checks(ARRAY[1])",
 ];
 
 /// Functions whose effects go beyond a transaction, or that need a moving part.

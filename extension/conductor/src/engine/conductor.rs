@@ -12,8 +12,8 @@ use crate::engine::facts::{EndedTasks, Facts, Missing, ONLY, Undoable};
 use crate::engine::moment::Moment;
 use crate::engine::published::KnownChanges;
 use crate::engine::reported::Reported;
-use crate::engine::state::{Arrivals, Context, Execution, TaskKey};
-use crate::engine::status::{Reach, Status, TaskEnd};
+use crate::engine::state::{Context, Execution, TaskKey};
+use crate::engine::status::{Status, TaskEnd};
 use crate::engine::variables;
 use crate::engine::work::{EndedTask, NextTask, Work};
 use crate::expression::opaque;
@@ -287,35 +287,6 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Fails the workflow if a join can no longer fire. If it has stopped, only joins that would close it count.
-    fn check_joins(&mut self) {
-        let stopped = self.execution.status != Status::Running;
-        let counts = |node: NodeId| !stopped || self.graph.node(node).closing;
-        let is_needed = |join: &&Arrivals| !join.fired && !self.is_needless(join.node, join.route) && counts(join.node);
-        let waiting = self.execution.state.joins.iter().filter(is_needed);
-        let causes: Vec<Cause> = waiting.map(|join| self.unreachable(join)).collect();
-        // What would have run next is the join itself: rerunning the missing tasks brings it back.
-        for cause in causes {
-            self.changes.causes.push(cause);
-            if !stopped {
-                self.execution.status = Status::Failed;
-            }
-        }
-    }
-
-    fn unreachable(&self, join: &Arrivals) -> Cause {
-        let node = self.graph.node(join.node);
-        let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(task).name.as_str()).collect();
-        let message = format!(
-            "join {} can no longer fire: only {} of {} inbound tasks arrived ({})",
-            node.name,
-            arrived.len(),
-            node.join.unwrap_or(0),
-            arrived.join(", ")
-        );
-        Cause::rule(Code::UNREACHABLE_JOIN, Some(&node.name), message)
-    }
-
     /// Ends the execution. Returns whether there is more to do because its output failed, so that it undoes what it had
     /// completed.
     fn end(&mut self, mut status: Status) -> bool {
@@ -400,35 +371,5 @@ impl<'a> Conductor<'a> {
         let place = if first.path.is_empty() { "output" } else { first.path.as_str() };
         let message = format!("the output violates its schema: {} at {place}", first.message);
         Some(Cause::rule(Code::INVALID_OUTPUT, None, message))
-    }
-
-    /// Fails the workflow: running tasks may finish, tasks that close it still run, and nothing new starts on the
-    /// forward paths. If the workflow has already stopped, this only adds a cause.
-    pub(crate) fn fail(&mut self, cause: Cause) {
-        self.changes.causes.push(cause);
-        if let Some(verdict @ Status::Completed) = &mut self.execution.state.verdict {
-            *verdict = Status::Failed;
-        }
-        self.stop(Status::Failed);
-    }
-
-    /// Lets nothing new start on the forward paths, and withdraws tasks that wait there.
-    pub(crate) fn stop(&mut self, status: Status) {
-        if self.execution.status != Status::Running {
-            return;
-        }
-        self.execution.status = status;
-        self.execution.state.canceling_since = (status == Status::Canceling).then_some(self.facts.now);
-        // Tasks scheduled by an earlier event are withdrawn as if they had rows. Tasks scheduled by this event never
-        // existed: they go back to where a rerun finds them.
-        self.changes.scheduled_before = self.scheduled_before;
-        for (place, task) in std::mem::take(&mut self.changes.scheduled).into_iter().enumerate() {
-            if place < self.scheduled_before || matches!(task.start, Start::Ended(..)) || task.closing {
-                self.changes.scheduled.push(task);
-            } else {
-                self.unschedule(task);
-            }
-        }
-        self.changes.withdraw.tasks = self.changes.withdraw.tasks.max(Reach::Forward);
     }
 }

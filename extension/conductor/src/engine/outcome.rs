@@ -1,8 +1,8 @@
 //! The outcome of a task as a function of its rows: how it ended, with which result and error. It depends only on the
 //! rows, in item order, so that it is the same for everybody at any time, whatever was reported together.
+//! `transition.rs` and `failure.rs` decide what follows from it.
 
 use crate::engine::moment::Moment;
-
 use crate::engine::status::TaskEnd;
 use crate::expression::{Data, json};
 use crate::graph::Items;

@@ -1,4 +1,5 @@
-//! What branches have published, as far as it was loaded, and the contexts that see it.
+//! What branches have published, as far as it was loaded, and the contexts that see it. How a branch publishes is in
+//! `branches.rs`.
 
 use crate::engine::state::{Context, State};
 use crate::engine::variables::Changes;

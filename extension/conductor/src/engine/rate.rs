@@ -1,4 +1,4 @@
-//! Rates: when the next of several tasks may begin, by the generic cell rate algorithm.
+//! Rates: when the next of several tasks may begin, by the generic cell rate algorithm (GCRA).
 //!
 //! Its entire state is one time, the theoretical arrival time of the next task. A task may begin earlier than that by
 //! as much as the burst allows, and each task advances the time by the interval between two tasks. In any period, at

@@ -1,13 +1,13 @@
 //! Continuing from a task that ended: every true transition fires, publishes and leads to its targets.
 
 use crate::code::Code;
-use crate::engine::cause::{self, Cause};
+use crate::engine::cause::Cause;
 use crate::engine::commands::{Report, Row};
 use crate::engine::conductor::Conductor;
 use crate::engine::outcome::{ItemOutcomes, TaskOutcome};
 use crate::engine::published;
 use crate::engine::reported::Reported;
-use crate::engine::state::{Arrivals, Context, TaskKey};
+use crate::engine::state::{Context, TaskKey};
 use crate::engine::status::{Status, TaskEnd};
 use crate::engine::variables;
 use crate::engine::work::{EndedTask, NextTask, Work};
@@ -281,42 +281,6 @@ impl<'a> Conductor<'a> {
         self.execution.state.live -= 1;
     }
 
-    /// Fails the workflow because of how a task ended.
-    fn close(&mut self, ended: &EndedTask, fails_explicitly: bool, error: Option<Data>) {
-        if ended.end.is_failure() {
-            self.execution.state.failures.push(ended.key);
-        }
-        let cause = match &ended.refusal {
-            Some(cause) => cause.clone(),
-            None if let (true, Some(error)) = (fails_explicitly, &error) => self.explicit_cause(ended, error),
-            None if fails_explicitly => self.cause_of(ended, "transitioned to fail"),
-            None => self.cause_of(ended, &format!("ended as {} and no transition handles it", ended.end.name())),
-        };
-        self.fail(cause);
-    }
-
-    /// Describes a failure with the error that its transition specifies.
-    fn explicit_cause(&self, ended: &EndedTask, error: &Data) -> Cause {
-        let name = &self.graph.node(ended.key.node).name;
-        let said = cause::saying(error).map(|said| format!(": {said}")).unwrap_or_default();
-        let message = format!("task {name} transitioned to fail{said}");
-        Cause { task: Some(name.clone()), message, error: Some(error.clone()), ..Cause::default() }
-    }
-
-    /// Describes a task's end as a cause, with what was reported.
-    fn cause_of(&self, ended: &EndedTask, what: &str) -> Cause {
-        let name = &self.graph.node(ended.key.node).name;
-        if ended.outcome.error.is_none() {
-            self.missing.note();
-        }
-        let error = ended.outcome.error.clone().filter(|_| ended.end.is_failure());
-        let said = error.as_ref().and_then(cause::saying).map(|said| format!(": {said}")).unwrap_or_default();
-        let failed = ended.outcome.first_failed_item();
-        let item = failed.filter(|_| !said.is_empty()).map(|item| format!(": item {item}")).unwrap_or_default();
-        let message = format!("task {name} {what}{item}{said}");
-        Cause { task: Some(name.clone()), item: failed, message, error, ..Cause::default() }
-    }
-
     /// Starts one more branch.
     fn start_branch(&mut self, next: NextTask, after: &EndedTask) {
         if self.execution.state.routes > self.graph.max_visits {
@@ -342,50 +306,6 @@ impl<'a> Conductor<'a> {
         match self.graph.node(node).split {
             true => self.execution.state.open_route(),
             false => route,
-        }
-    }
-
-    /// Processes the arrival of an inbound task at a join.
-    fn arrive(&mut self, node: NodeId, ended: &EndedTask, context: Context) {
-        let (from, after_closing) = (ended.key, ended.closing);
-        let needed = self.graph.node(node).join.unwrap_or(1);
-        let inbound = self.graph.inbound(node);
-        let repeats = self.graph.node(node).repeats;
-        let state = &mut self.execution.state;
-        if !repeats && state.has_fired(node, from.route) {
-            return;
-        }
-        let place = state.arrivals(node, from.route);
-        let join = &mut state.joins[place];
-        // In a cycle, a task that arrives a second time opens the next round.
-        if join.fired && join.tasks.contains(from.node) {
-            *join = Arrivals::none(node, from.route);
-        }
-        join.tasks.insert(from.node);
-        let arrived = join.tasks.len();
-        let fires = !join.fired && arrived >= needed;
-        if !join.fired {
-            let before = std::mem::take(&mut join.context);
-            let met = self.met(before, &context);
-            self.execution.state.joins[place].context = met;
-        }
-        let state = &mut self.execution.state;
-        if fires {
-            let join = &mut state.joins[place];
-            join.fired = true;
-            let context = published::shared(&std::mem::take(&mut join.context));
-            state.live += 1;
-            if !repeats {
-                state.joins.remove(place);
-                state.note_fired(node, from.route);
-                self.cancel_rest(node, from.route);
-                return self.make_ready(node, from.route, context, after_closing);
-            }
-            self.make_ready(node, from.route, context, after_closing);
-        }
-        let state = &mut self.execution.state;
-        if state.joins[place].fired && arrived >= inbound {
-            state.joins.remove(place);
         }
     }
 }

@@ -4,11 +4,11 @@
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Report, Rest, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::Conductor;
+use crate::engine::needless::not_needed;
 use crate::engine::outcome::{RowEnd, TaskOutcome, Times};
 use crate::engine::published::{KnownChanges, NewEntry};
 use crate::engine::reported::{Advice, Reported};
 use crate::engine::rerun::Rerun;
-use crate::engine::rest::not_needed;
 use crate::engine::state::{Execution, TaskKey};
 use crate::engine::status::{Reach, Status, TaskEnd};
 use crate::engine::variables;

@@ -1,5 +1,7 @@
 //! Templates in which every walk through a value costs fuel.
 //!
+//! How much there is, is `Bounds::template_fuel`, which `expression.rs` gives to each evaluation.
+//!
 //! MiniJinja meters its instructions and loops, but `~`, comparisons, and conversions of a list to text walk through a
 //! value for free, and constant folding does so at compile time. A list can be repeated, or contain another list many
 //! times, so a short expression can build one that takes years to walk through. Therefore the tree of a template is

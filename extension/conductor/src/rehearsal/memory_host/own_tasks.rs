@@ -1,7 +1,7 @@
 //! What happens without a worker: time, routing tasks after a delay, and tasks that wait for a signal.
 
 use super::{Ledger, Refused, ReportedRow, RowStatus, Signal, TaskRow};
-use crate::engine::rest::not_needed;
+use crate::engine::needless::not_needed;
 use crate::engine::status::{Status, TaskEnd};
 use crate::expression::{Data, Rendering, json};
 use crate::graph::Node;

@@ -1,4 +1,5 @@
-//! Propagation by workflow_tick to children that the original call did not reach.
+//! Propagation, downwards, by workflow_tick to children that the original call did not reach. Ends propagate up in
+//! `called_executions.rs`.
 
 use crate::engine::advance::Advance;
 use crate::engine::called_executions;
