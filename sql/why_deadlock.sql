@@ -20,18 +20,22 @@ REVOKE ALL ON FUNCTION workflow.cancels_others(bigint) FROM PUBLIC;
 CREATE FUNCTION workflow.is_ended_from_above(execution bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- Closing calls go on when their callers are cancelled.
+  -- Closing calls go on when their callers are cancelled, and so do calls of executions that have failed.
   RETURN (WITH RECURSIVE callers AS (
-      SELECT t.part, t.workflow_execution AS id, t.id AS call, t.due_at FROM workflow.workflow_task_execution AS t
+      SELECT t.part, t.id AS call, t.due_at, w.id, w.version, w.status, w.due_at AS ends_at
+      FROM workflow.workflow_task_execution AS t
+      JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
       WHERE t.part = (is_ended_from_above.execution >> 48)::int AND t.execution = is_ended_from_above.execution AND t.calls AND NOT t.closing
       UNION
-      SELECT t.part, t.workflow_execution, t.id, t.due_at FROM callers AS c
-      JOIN workflow.workflow_task_execution AS t ON t.part = c.part AND t.execution = c.id WHERE t.calls AND NOT t.closing)
-    SELECT coalesce(bool_or(c.due_at < 'infinity' OR w.status = 'running' AND w.due_at < 'infinity' OR workflow.cancels_others(w.version) AND EXISTS (
-      SELECT FROM (SELECT t.id, t.status FROM workflow.workflow_task_execution AS t WHERE t.part = w.part AND t.workflow_execution = w.id LIMIT 1000) AS o
-      WHERE o.id <> c.call AND NOT workflow.is_end(o.status))), false)
-    FROM (SELECT c.part, c.id, c.call, c.due_at FROM callers AS c LIMIT 100) AS c
-    JOIN workflow.workflow_execution AS w ON w.part = c.part AND w.id = c.id);
+      SELECT t.part, t.id, t.due_at, w.id, w.version, w.status, w.due_at
+      FROM callers AS c
+      JOIN workflow.workflow_task_execution AS t ON t.part = c.part AND t.execution = c.id
+      JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
+      WHERE c.status = 'running' AND t.calls AND NOT t.closing)
+    SELECT coalesce(bool_or(c.due_at < 'infinity' OR c.status = 'running' AND (c.ends_at < 'infinity' OR workflow.cancels_others(c.version) AND EXISTS (
+      SELECT FROM (SELECT t.id, t.status FROM workflow.workflow_task_execution AS t WHERE t.part = c.part AND t.workflow_execution = c.id LIMIT 1000) AS o
+      WHERE o.id <> c.call AND NOT workflow.is_end(o.status)))), false)
+    FROM (SELECT * FROM callers LIMIT 100) AS c);
 END $$;
 COMMENT ON FUNCTION workflow.is_ended_from_above(bigint) IS
   'Whether one of the callers of an execution may cancel it: because of a time limit, or when another task of the caller ends. Examines up to 100 callers, and 1000 tasks of each.';
@@ -42,15 +46,16 @@ RETURNS SETOF record
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY WITH RECURSIVE family AS (
-      -- target: what has to be cancelled so that the tasks of the execution are withdrawn.
-      SELECT w.part, w.id, w.version, w.limit_key, w.id AS target, ARRAY[w.id] AS path,
+      -- target: what has to be cancelled so that the tasks of the execution are withdrawn. A cancel does not reach closing calls, nor
+      -- those of executions that have failed.
+      SELECT w.part, w.id, w.version, w.status, w.limit_key, w.id AS target, ARRAY[w.id] AS path,
         workflow.is_ended_from_above(w.id) OR w.status = 'running' AND w.due_at IS NOT NULL AND w.due_at < 'infinity' AS is_ended
       FROM workflow.workflow_execution AS w
       WHERE w.part = (waits_in_deadlock.execution >> 48)::int AND w.id = waits_in_deadlock.execution
       UNION ALL
-      SELECT w.part, w.id, w.version, w.limit_key, CASE WHEN t.closing THEN w.id ELSE f.target END, f.path || w.id,
+      SELECT w.part, w.id, w.version, w.status, w.limit_key, CASE WHEN t.closing OR f.status <> 'running' THEN w.id ELSE f.target END, f.path || w.id,
         coalesce(t.due_at < 'infinity', false) OR w.status = 'running' AND w.due_at IS NOT NULL AND w.due_at < 'infinity'
-        OR NOT t.closing AND (f.is_ended OR workflow.cancels_others(f.version) AND EXISTS (
+        OR NOT t.closing AND f.status = 'running' AND (f.is_ended OR workflow.cancels_others(f.version) AND EXISTS (
           SELECT FROM (SELECT o.id, o.status FROM workflow.workflow_task_execution AS o WHERE o.part = f.part AND o.workflow_execution = f.id LIMIT 1000) AS o
           WHERE o.id <> t.id AND NOT workflow.is_end(o.status)))
       FROM family AS f
@@ -58,10 +63,10 @@ BEGIN
       JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.execution
       WHERE t.calls AND NOT workflow.is_end(t.status)),
     member AS MATERIALIZED (
-      SELECT f.part, f.id, f.limit_key, f.target, f.path, f.is_ended FROM family AS f LIMIT 100),
+      SELECT f.part, f.id, f.status, f.limit_key, f.target, f.path, f.is_ended FROM family AS f LIMIT 100),
     open AS MATERIALIZED (
       SELECT m.id AS execution, m.target, m.path, m.is_ended, t.limit_key, t.calls AND t.execution IS NOT NULL AS is_call, t.held,
-        t.closing OR coalesce(t.undo ? 'unknown', false) AS stays
+        t.closing OR m.status <> 'running' OR coalesce(t.undo ? 'unknown', false) AS stays
       FROM member AS m
       CROSS JOIN LATERAL (
         SELECT o.status, o.limit_key, o.calls, o.execution, o.held, o.closing, o.undo FROM workflow.workflow_task_execution AS o

@@ -332,3 +332,37 @@ async fn what_waits_beside_a_task_that_will_begin_is_in_no_deadlock() {
     })
     .await;
 }
+
+/// What it has called goes on, and no cancel of it reaches that.
+#[tokio::test]
+async fn of_an_execution_that_has_failed_the_called_one_is_cancelled() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        for limit in ["outer", "inner"] {
+            session.run(format!("SELECT workflow_set_limit('{limit}', max_running => 1)")).await;
+        }
+        session.run("SELECT workflow_tick()").await;
+        session.define_as("demo.leaf", "tasks: [{name: far, action: demo.b, limit: inner}]\n").await;
+        let called = "timeout: 1h\ntasks: [{name: begin, on_success: [near, call]}, {name: near, action: demo.a}, {name: call, action: demo.leaf}]\n";
+        session.define_as("demo.called", called).await;
+        session.define_as("demo.other", "tasks: [{name: step, action: demo.b, limit: outer}]\n").await;
+        session.define_as("demo.one", "tasks: [{name: call, action: demo.called, limit: outer}]\n").await;
+        session.define_as("demo.two", "tasks: [{name: call, action: demo.other, limit: inner}]\n").await;
+        session.run("SELECT workflow_start('demo.two'), workflow_start('demo.one')").await;
+        session.run("SELECT workflow_tick()").await;
+        let [near] = session.claim_named(["near"]).await;
+        session.fail(&near, json!({"message": "no"})).await;
+        session.run("SELECT workflow_tick()").await;
+        assert!(session.claim(9).await.is_empty());
+        let waiting = "SELECT workflow_execution FROM workflow.workflow_task_execution WHERE task_name = 'far'";
+        let waiting: i64 = session.value(waiting).await;
+        let step = "SELECT workflow_execution FROM workflow.workflow_task_execution WHERE task_name = 'step'";
+        let step: i64 = session.value(step).await;
+        let (said, hint) = why(&mut session, step).await;
+        assert!(said.contains("; this is a deadlock"), "{said}");
+        assert!([waiting, step].contains(&suggested(&hint).0), "{hint}");
+        session.run(format!("SELECT workflow_cancel({waiting})")).await;
+        session.work("step", json!(null)).await;
+    })
+    .await;
+}
