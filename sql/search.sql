@@ -53,7 +53,8 @@ CREATE FUNCTION pg_catalog.workflow_search(workflow text DEFAULT NULL, statuses 
   attributes jsonb DEFAULT NULL, created tstzrange DEFAULT NULL, ended tstzrange DEFAULT NULL, error_code text DEFAULT NULL,
   text text DEFAULT NULL, has_failed_task boolean DEFAULT NULL, max_rows int DEFAULT 100, after text DEFAULT NULL)
 RETURNS SETOF workflow.found_execution
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+-- The rows found are looked up by key, whatever the statistics and the caller's settings say about the size of the tables.
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
   definition bigint;

@@ -65,7 +65,7 @@ BEGIN
     member AS MATERIALIZED (
       SELECT f.part, f.id, f.status, f.limit_key, f.target, f.path, f.is_ended FROM family AS f LIMIT 100),
     open AS MATERIALIZED (
-      SELECT m.id AS execution, m.target, m.path, m.is_ended, t.limit_key, t.calls AND t.execution IS NOT NULL AS is_call, t.held,
+      SELECT DISTINCT m.id AS execution, m.target, m.path, m.is_ended, t.limit_key, t.calls AND t.execution IS NOT NULL AS is_call, t.held,
         t.closing OR m.status <> 'running' OR coalesce(t.undo ? 'unknown', false) AS stays
       FROM member AS m
       CROSS JOIN LATERAL (

@@ -431,12 +431,16 @@ async fn the_server_does_what_the_conductor_does() {
         Some(seed) => vec![seed],
         None => {
             let valid = (0..).filter(|seed| valid(*seed).is_some());
-            valid.take(number("SCHEDULES").unwrap_or(300) as usize).collect()
+            // Most of what they find does not depend on the server's version.
+            let enough = if pg_workflow_tests::major() == 15 { 300 } else { 150 };
+            valid.take(number("SCHEDULES").unwrap_or(enough) as usize).collect()
         }
     };
     with_database(async |db| {
         let (mut connection, mut holder) = (db.connect().await, db.connect().await);
-        let prepare = "SELECT workflow_register_action('sim.work'), workflow_register_action('sim.undo')";
+        // The limits hold nothing back here: which task begins next is chosen by the schedule.
+        let prepare = "SELECT workflow_register_action('sim.work'), workflow_register_action('sim.undo'),
+                              workflow_set_limit('one', max_running => 1000), workflow_set_limit('two', max_running => 1000)";
         connection.execute(prepare).await.expect("registered");
         let mut failures = Vec::new();
         for seed in seeds {

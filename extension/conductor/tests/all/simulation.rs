@@ -192,7 +192,7 @@ fn every_schedule_ends_and_breaks_nothing() {
         println!("{:#?}", play(seed));
         return;
     }
-    let schedules = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 5_000 } else { 100_000 });
+    let schedules = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 5_000 } else { 50_000 });
     // Consecutive schedules share a workflow, which each thread compiles once.
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let share = schedules.div_ceil(threads);
