@@ -40,9 +40,9 @@ pub struct Advance<'c, 'conn> {
     pub deferred_reports: Vec<OwnReport>,
     /// Running tasks that are no longer needed, by workflow execution.
     pub rest: Vec<(i64, TaskRows)>,
-    /// Whether more reports of the same call are still to be processed; the tasks that they report on are not
-    /// cancelled.
-    pub more_reports_follow: bool,
+    /// Tasks whose reports this call has yet to process. They are not cancelled, and count as running, although their
+    /// rows may have ended.
+    pub unprocessed: Vec<i64>,
     /// For each task that calls a workflow again: the tasks that its child is to rerun, if they were selected.
     pub child_reruns: BTreeMap<i64, Vec<Rerun>>,
     /// Who made the reports that are being processed.
@@ -79,7 +79,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
             batch,
             deferred_reports,
             rest,
-            more_reports_follow: false,
+            unprocessed: Vec::new(),
             child_reruns,
             reporter: Reporter::Engine,
             has_withdrawn: false,
@@ -116,7 +116,8 @@ impl<'c, 'conn> Advance<'c, 'conn> {
 
     /// Applies an event that reads nothing but the execution.
     pub fn apply(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
-        self.conduct(id, Facts::default(), &Reports::default(), |conductor| event(conductor))?;
+        let reports = Reports { tasks: self.unprocessed.clone(), ..Reports::default() };
+        self.conduct(id, Facts::default(), &reports, |conductor| event(conductor))?;
         Ok(())
     }
 

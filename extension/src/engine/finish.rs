@@ -268,7 +268,7 @@ fn report(
     let mut open: BTreeMap<i64, &[Taken]> = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
     while !open.is_empty() {
         open = report_round(advance, &open, &mut states)?;
-        advance.more_reports_follow = !open.is_empty();
+        advance.unprocessed = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
         handed.extend(settle(advance, asking.as_deref_mut())?);
         if !open.is_empty() {
             advance.load(open.keys().copied().collect())?;

@@ -140,8 +140,9 @@ pub fn report_round<'t, 'o>(
 ) -> Result<BTreeMap<i64, &'t [Taken<'o>]>, Error> {
     let wanted: Vec<(&Run, Needs)> =
         open.iter().filter_map(|(id, reports)| advance.runs.get(id).map(|run| (run, needs(run, reports)))).collect();
-    let deferred_reports = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
-    let mut current = Reports { tasks: deferred_reports, ..Reports::default() };
+    let tasks = open.values().copied().flatten().filter_map(|report| report.outcome.task);
+    let unprocessed = tasks.chain(advance.unprocessed.iter().copied()).collect();
+    let mut current = Reports { tasks: unprocessed, ..Reports::default() };
     let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
     let contexts = |run: &Run| {
         let reports = open.get(&run.id).copied().unwrap_or_default();

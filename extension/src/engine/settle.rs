@@ -25,7 +25,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             called_executions::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
         } else if open.is_empty()
             && advance.deferred_reports.is_empty()
-            && (advance.more_reports_follow || advance.rest.is_empty())
+            && (!advance.unprocessed.is_empty() || advance.rest.is_empty())
         {
             if advance.crowded.is_empty() {
                 return Ok(handed);
@@ -37,7 +37,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             advance.rest.extend(written.rest);
             let mut reports = std::mem::take(&mut advance.deferred_reports);
             reports.extend(called_executions::void(advance, written.void)?);
-            if !advance.more_reports_follow {
+            if advance.unprocessed.is_empty() {
                 let rest = std::mem::take(&mut advance.rest);
                 reports.extend(called_executions::void_rest(advance, &rest)?);
             }

@@ -313,3 +313,31 @@ async fn the_list_of_results_has_a_place_for_every_item_up_to_the_last_that_bega
     })
     .await;
 }
+
+/// An item that waits is withdrawn between the two reports; what is reported second has not ended by then, although its
+/// row says so.
+#[tokio::test]
+async fn what_a_call_reports_later_has_not_ended_for_what_it_reported_before() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest = r#"vars: [{seen: null}]
+output_map: [{seen: '{{ vars.seen }}'}]
+tasks:
+  - {name: begin, on_success: [slow, fast]}
+  - {name: slow, action: demo.a}
+  - name: fast
+    action: demo.b
+    with_items: [1, 2]
+    next: [{when: '{{ failed() }}', publish: [{seen: "{{ task.slow.status | default('nothing') }}"}]}]
+"#;
+        for _ in 0..6 {
+            let id = session.begin(rest).await;
+            let fast: Task = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.b}')").await.remove(0);
+            let slow: Task = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.a}')").await.remove(0);
+            let outcomes = [(fast.task, fast.lease_token, "failed"), (slow.task, slow.lease_token, "completed")];
+            session.finish(&outcomes).await;
+            session.assert_ended(id, "failed", json!({"seen": "nothing"})).await;
+        }
+    })
+    .await;
+}
