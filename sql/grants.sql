@@ -40,7 +40,7 @@ BEGIN
     -- errors, and write nothing.
     WHEN function_name IN ('search', 'half_open', 'require_key', 'now', 'page_size', 'require', 'require_run', 'require_part', 'foreign_parts', 'default_part', 'make_id', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'recent_executions', 'count_executions', 'count_limited', 'execution_shares', 'overdue_rows', 'diagram', 'gantt',
-      'say_closed', 'say_hold', 'say_undone', 'say_not_rerun', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_waiting', 'slot_execution', 'cancels_others', 'is_ended_from_above', 'waits_in_deadlock', 'is_worker_first', 'find_deadlock', 'say_deadlock', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
+      'say_closed', 'say_hold', 'say_undone', 'say_not_rerun', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_waiting', 'slot_execution', 'is_cancelled_by_others', 'is_ended_from_above', 'waits_in_deadlock', 'is_worker_first', 'find_deadlock', 'say_deadlock', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- Bulk operations, with the caller's privileges. add_bulk_job and set_bulk_job_status run with the owner's, and store or check the
     -- calling role.

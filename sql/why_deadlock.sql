@@ -8,33 +8,38 @@ COMMENT ON FUNCTION workflow.slot_execution(bigint) IS
   'Returns the execution that must end before a slot becomes free, given the task of the slot; null: a worker executes the task.';
 REVOKE ALL ON FUNCTION workflow.slot_execution(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.cancels_others(version bigint) RETURNS boolean
+CREATE FUNCTION workflow.is_cancelled_by_others(task bigint) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
-  SELECT v.definition ->> 'cancellation_policy' = 'cancel_running' OR jsonb_path_exists(v.definition, '$.tasks[*] ? (@.join_rest == "cancel" || @.with_items.rest == "cancel")')
-  FROM workflow.workflow_definition_version AS v WHERE v.id = cancels_others.version);
-COMMENT ON FUNCTION workflow.cancels_others(bigint) IS
-  'Whether the end of a task may cancel other running tasks, given the version of a definition: after a failure, or because enough others have completed.';
-REVOKE ALL ON FUNCTION workflow.cancels_others(bigint) FROM PUBLIC;
+  SELECT (v.definition ->> 'cancellation_policy' = 'cancel_running'
+      OR jsonb_path_exists(v.definition, '$.tasks[*] ? (@.join_rest == "cancel" || @.with_items.rest == "cancel")'))
+    AND EXISTS (
+      SELECT FROM (SELECT o.id, o.status FROM workflow.workflow_task_execution AS o WHERE o.part = t.part AND o.workflow_execution = t.workflow_execution LIMIT 1000) AS o
+      WHERE o.id <> t.id AND NOT workflow.is_end(o.status))
+  FROM workflow.workflow_task_execution AS t
+  JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
+  JOIN workflow.workflow_definition_version AS v ON v.id = w.version
+  WHERE t.part = (is_cancelled_by_others.task >> 48)::int AND t.id = is_cancelled_by_others.task);
+COMMENT ON FUNCTION workflow.is_cancelled_by_others(bigint) IS
+  'Whether the end of another task that is left in the same execution may cancel a running task: after a failure, or because enough others have completed. Examines up to 1000 tasks.';
+REVOKE ALL ON FUNCTION workflow.is_cancelled_by_others(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.is_ended_from_above(execution bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- Closing calls go on when their callers are cancelled, and so do calls of executions that have failed.
   RETURN (WITH RECURSIVE callers AS (
-      SELECT t.part, t.id AS call, t.due_at, w.id, w.version, w.status, w.due_at AS ends_at
+      SELECT t.part, t.id AS call, t.due_at, w.id, w.status, w.due_at AS ends_at
       FROM workflow.workflow_task_execution AS t
       JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
       WHERE t.part = (is_ended_from_above.execution >> 48)::int AND t.execution = is_ended_from_above.execution AND t.calls AND NOT t.closing
       UNION
-      SELECT t.part, t.id, t.due_at, w.id, w.version, w.status, w.due_at
+      SELECT t.part, t.id, t.due_at, w.id, w.status, w.due_at
       FROM callers AS c
       JOIN workflow.workflow_task_execution AS t ON t.part = c.part AND t.execution = c.id
       JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
       WHERE c.status = 'running' AND t.calls AND NOT t.closing)
-    SELECT coalesce(bool_or(c.due_at < 'infinity' OR c.status = 'running' AND (c.ends_at < 'infinity' OR workflow.cancels_others(c.version) AND EXISTS (
-      SELECT FROM (SELECT t.id, t.status FROM workflow.workflow_task_execution AS t WHERE t.part = c.part AND t.workflow_execution = c.id LIMIT 1000) AS o
-      WHERE o.id <> c.call AND NOT workflow.is_end(o.status)))), false)
+    SELECT coalesce(bool_or(c.due_at < 'infinity' OR c.status = 'running' AND (c.ends_at < 'infinity' OR workflow.is_cancelled_by_others(c.call))), false)
     FROM (SELECT * FROM callers LIMIT 100) AS c);
 END $$;
 COMMENT ON FUNCTION workflow.is_ended_from_above(bigint) IS
@@ -48,16 +53,14 @@ BEGIN
   RETURN QUERY WITH RECURSIVE family AS (
       -- target: what has to be cancelled so that the tasks of the execution are withdrawn. A cancel does not reach closing calls, nor
       -- those of executions that have failed.
-      SELECT w.part, w.id, w.version, w.status, w.limit_key, w.id AS target, ARRAY[w.id] AS path,
+      SELECT w.part, w.id, w.status, w.limit_key, w.id AS target, ARRAY[w.id] AS path,
         workflow.is_ended_from_above(w.id) OR w.status = 'running' AND w.due_at IS NOT NULL AND w.due_at < 'infinity' AS is_ended
       FROM workflow.workflow_execution AS w
       WHERE w.part = (waits_in_deadlock.execution >> 48)::int AND w.id = waits_in_deadlock.execution
       UNION ALL
-      SELECT w.part, w.id, w.version, w.status, w.limit_key, CASE WHEN t.closing OR f.status <> 'running' THEN w.id ELSE f.target END, f.path || w.id,
+      SELECT w.part, w.id, w.status, w.limit_key, CASE WHEN t.closing OR f.status <> 'running' THEN w.id ELSE f.target END, f.path || w.id,
         coalesce(t.due_at < 'infinity', false) OR w.status = 'running' AND w.due_at IS NOT NULL AND w.due_at < 'infinity'
-        OR NOT t.closing AND f.status = 'running' AND (f.is_ended OR workflow.cancels_others(f.version) AND EXISTS (
-          SELECT FROM (SELECT o.id, o.status FROM workflow.workflow_task_execution AS o WHERE o.part = f.part AND o.workflow_execution = f.id LIMIT 1000) AS o
-          WHERE o.id <> t.id AND NOT workflow.is_end(o.status)))
+        OR NOT t.closing AND f.status = 'running' AND (f.is_ended OR workflow.is_cancelled_by_others(t.id))
       FROM family AS f
       JOIN workflow.workflow_task_execution AS t ON t.part = f.part AND t.workflow_execution = f.id
       JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.execution
@@ -76,10 +79,10 @@ BEGIN
       CASE WHEN o.stays THEN '{}' ELSE ARRAY(
         SELECT DISTINCT a.limit_key FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key <> o.limit_key LIMIT 100) END,
       CASE WHEN o.stays THEN o.execution ELSE o.target END, o.stays
-    FROM (SELECT DISTINCT o.execution, o.target, o.is_ended, o.limit_key, o.stays FROM open AS o LIMIT 100) AS o
-    WHERE o.limit_key IS NOT NULL AND (o.stays OR NOT o.is_ended AND NOT EXISTS (
+    FROM (SELECT DISTINCT o.execution, o.target, o.is_ended, o.limit_key, o.stays FROM open AS o WHERE o.limit_key IS NOT NULL LIMIT 100) AS o
+    WHERE o.stays OR NOT o.is_ended AND NOT EXISTS (
       -- If this fails, what is waiting beside it is withdrawn.
-      SELECT FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key IS NULL AND NOT a.is_call AND NOT a.held))
+      SELECT FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key IS NULL AND NOT a.is_call AND NOT a.held)
     UNION
     SELECT m.limit_key, '{}', m.target, false FROM member AS m WHERE m.limit_key IS NOT NULL AND NOT m.is_ended;
 END $$;

@@ -148,6 +148,14 @@ fn suggested(hint: &str) -> (i64, bool) {
     }
 }
 
+/// Sets limits of one slot each.
+async fn set_limits(session: &mut Session, names: &[&str]) {
+    for name in names {
+        session.run(format!("SELECT workflow_set_limit('{name}', max_running => 1)")).await;
+    }
+    session.run("SELECT workflow_tick()").await;
+}
+
 /// Returns everything that an execution waits for.
 async fn waits(session: &mut Session, execution: i64) -> String {
     let said = session.rows::<(String,)>(format!("SELECT why FROM workflow_why({execution})")).await;
@@ -159,9 +167,7 @@ async fn closing_tasks_in_a_deadlock_are_stopped_by_force_and_by_no_time_limit()
     for timeouts in [("", ""), ("timeout: 2h\n", ", timeout: 5s")] {
         with_database(async |db| {
             let mut session = Session::new(db).await;
-            session.run("SELECT workflow_set_limit('outer', max_running => 1)").await;
-            session.run("SELECT workflow_set_limit('inner', max_running => 1)").await;
-            session.run("SELECT workflow_tick()").await;
+            set_limits(&mut session, &["outer", "inner"]).await;
             for (limit, other) in [("outer", "inner"), ("inner", "outer")] {
                 let closing = format!(
                     "finally: close\ntasks: [{{name: work, action: demo.a}}, {{name: close, action: demo.b, limit: {other}}}]\n"
@@ -215,9 +221,7 @@ async fn what_another_task_may_withdraw_is_in_no_deadlock_before_that_has_ended(
     for (scene, called) in [("race", race), ("fork", fork), ("above", above)] {
         with_database(async |db| {
             let mut session = Session::new(db).await;
-            session.run("SELECT workflow_set_limit('outer', max_running => 1)").await;
-            session.run("SELECT workflow_set_limit('inner', max_running => 1)").await;
-            session.run("SELECT workflow_tick()").await;
+            set_limits(&mut session, &["outer", "inner"]).await;
             session.define_as("demo.leaf", "tasks: [{name: far, action: demo.b, limit: inner}]\n").await;
             session.define_as("demo.called", called).await;
             session.define_as("demo.other", "tasks: [{name: step, action: demo.b, limit: outer}]\n").await;
@@ -254,9 +258,7 @@ async fn the_suggested_cancel_frees_a_slot_for_a_worker_and_not_for_another_call
     for by in ["cancel", "raise"] {
         with_database(async |db| {
             let mut session = Session::new(db).await;
-            session.run("SELECT workflow_set_limit('outer', max_running => 1)").await;
-            session.run("SELECT workflow_set_limit('inner', max_running => 1)").await;
-            session.run("SELECT workflow_tick()").await;
+            set_limits(&mut session, &["outer", "inner"]).await;
             for (limit, other) in [("outer", "inner"), ("inner", "outer")] {
                 let called = format!(
                     "tasks: [{{name: work, action: demo.a, on_success: step}}, {{name: step, action: demo.b, limit: {other}}}]\n"
@@ -307,10 +309,7 @@ async fn the_suggested_cancel_frees_a_slot_for_a_worker_and_not_for_another_call
 async fn what_waits_beside_a_task_that_will_begin_is_in_no_deadlock() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
-        for limit in ["outer", "inner", "third"] {
-            session.run(format!("SELECT workflow_set_limit('{limit}', max_running => 1)")).await;
-        }
-        session.run("SELECT workflow_tick()").await;
+        set_limits(&mut session, &["outer", "inner", "third"]).await;
         session.define_as("demo.busy", "tasks: [{name: busy, action: demo.c, limit: third}]\n").await;
         let called = "tasks: [{name: begin, on_success: [near, far]}, {name: near, action: demo.a, limit: third}, {name: far, action: demo.b, limit: inner}]\n";
         session.define_as("demo.called", called).await;
@@ -338,10 +337,7 @@ async fn what_waits_beside_a_task_that_will_begin_is_in_no_deadlock() {
 async fn of_an_execution_that_has_failed_the_called_one_is_cancelled() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
-        for limit in ["outer", "inner"] {
-            session.run(format!("SELECT workflow_set_limit('{limit}', max_running => 1)")).await;
-        }
-        session.run("SELECT workflow_tick()").await;
+        set_limits(&mut session, &["outer", "inner"]).await;
         session.define_as("demo.leaf", "tasks: [{name: far, action: demo.b, limit: inner}]\n").await;
         let called = "timeout: 1h\ntasks: [{name: begin, on_success: [near, call]}, {name: near, action: demo.a}, {name: call, action: demo.leaf}]\n";
         session.define_as("demo.called", called).await;

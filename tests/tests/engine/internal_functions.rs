@@ -54,7 +54,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "task_lists",
             "task_summary",
             "slot_execution",
-            "cancels_others",
+            "is_cancelled_by_others",
             "is_ended_from_above",
             "waits_in_deadlock",
             "is_worker_first",
