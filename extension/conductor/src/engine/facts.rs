@@ -60,7 +60,7 @@ pub struct Undoable {
     pub number: u32,
     /// The context it saw.
     pub context: Context,
-    /// What undoes it, as in [`NewUndo`].
+    /// What undoes it, as in [`NewUndo`](super::commands::NewUndo).
     pub call: Data,
     /// What rendering the call again reads; `None` if it has been rendered.
     pub unrendered: Option<Box<Unrendered>>,
