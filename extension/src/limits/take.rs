@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::clock::{after, at};
 use crate::pg::jsonb::Jsonb;
+use crate::pg::relation;
 use crate::pg::rows::{Rows, numbers};
 use crate::pg::statements;
 use conductor::engine::rate::Rate;
@@ -272,7 +273,7 @@ fn load<'k>(
     wanted: &BTreeMap<&'k LimitKey, usize>,
 ) -> Result<Keys<'k>, Error> {
     let (names, texts): (Vec<&str>, Vec<&str>) = wanted.keys().map(|(name, key)| (name.as_str(), key.as_str())).unzip();
-    let arguments = [names.into(), texts.into(), now.into()];
+    let arguments = [names.into(), texts.into(), now.into(), (!relation::is_empty(c"hold")).into()];
     let mut rows = statements::run(client, include_str!("../../queries/find_limit_keys.sql"), &arguments)?;
     let all: Vec<(&&LimitKey, &usize)> = wanted.iter().collect();
     let mut keys = Keys::new();
