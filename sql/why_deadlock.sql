@@ -1,4 +1,4 @@
--- Whether those that have the slots of a limit are waiting, in turn, for what waits for the limit.
+-- Determines whether the holders of a limit's slots are, in turn, waiting for what waits for the limit.
 
 CREATE FUNCTION workflow.slot_execution(task bigint) RETURNS bigint
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -13,15 +13,15 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
   SELECT (v.definition ->> 'cancellation_policy' = 'cancel_running'
       OR jsonb_path_exists(v.definition, '$.tasks[*] ? (@.join_rest == "cancel" || @.with_items.rest == "cancel")'))
-    AND EXISTS (
-      SELECT FROM (SELECT o.id, o.status FROM workflow.workflow_task_execution AS o WHERE o.part = t.part AND o.workflow_execution = t.workflow_execution LIMIT 1000) AS o
-      WHERE o.id <> t.id AND NOT workflow.is_end(o.status))
+    AND (
+      SELECT count(*) = 1000 OR bool_or(o.id <> t.id AND NOT workflow.is_end(o.status))
+      FROM (SELECT o.id, o.status FROM workflow.workflow_task_execution AS o WHERE o.part = t.part AND o.workflow_execution = t.workflow_execution LIMIT 1000) AS o)
   FROM workflow.workflow_task_execution AS t
   JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
   JOIN workflow.workflow_definition_version AS v ON v.id = w.version
   WHERE t.part = (is_cancelled_by_others.task >> 48)::int AND t.id = is_cancelled_by_others.task);
 COMMENT ON FUNCTION workflow.is_cancelled_by_others(bigint) IS
-  'Whether the end of another task that is left in the same execution may cancel a running task: after a failure, or because enough others have completed. Examines up to 1000 tasks.';
+  'Whether the end of another task that is left in the same execution may cancel a running task: after a failure, or because enough others have completed. True if the execution has 1000 tasks or more.';
 REVOKE ALL ON FUNCTION workflow.is_cancelled_by_others(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.is_ended_from_above(execution bigint) RETURNS boolean
@@ -39,11 +39,11 @@ BEGIN
       JOIN workflow.workflow_task_execution AS t ON t.part = c.part AND t.execution = c.id
       JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
       WHERE c.status = 'running' AND t.calls AND NOT t.closing)
-    SELECT coalesce(bool_or(c.due_at < 'infinity' OR c.status = 'running' AND (c.ends_at < 'infinity' OR workflow.is_cancelled_by_others(c.call))), false)
+    SELECT count(*) = 100 OR coalesce(bool_or(c.due_at < 'infinity' OR c.status = 'running' AND (c.ends_at < 'infinity' OR workflow.is_cancelled_by_others(c.call))), false)
     FROM (SELECT * FROM callers LIMIT 100) AS c);
 END $$;
 COMMENT ON FUNCTION workflow.is_ended_from_above(bigint) IS
-  'Whether one of the callers of an execution may cancel it: because of a time limit, or when another task of the caller ends. Examines up to 100 callers, and 1000 tasks of each.';
+  'Whether one of the callers of an execution may cancel it: because of a time limit, or when another task of the caller ends. True if there are 100 callers or more.';
 REVOKE ALL ON FUNCTION workflow.is_ended_from_above(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.waits_in_deadlock(execution bigint, OUT key bigint, OUT beside bigint[], OUT waiting bigint, OUT force boolean)
@@ -67,27 +67,33 @@ BEGIN
       WHERE t.calls AND NOT workflow.is_end(t.status)),
     member AS MATERIALIZED (
       SELECT f.part, f.id, f.status, f.limit_key, f.target, f.path, f.is_ended FROM family AS f LIMIT 100),
-    open AS MATERIALIZED (
-      SELECT DISTINCT m.id AS execution, m.target, m.path, m.is_ended, t.limit_key, t.calls AND t.execution IS NOT NULL AS is_call, t.held,
-        t.closing OR m.status <> 'running' OR coalesce(t.undo ? 'unknown', false) AS stays
+    task AS MATERIALIZED (
+      SELECT m.id AS execution, m.target, m.path, m.is_ended, t.limit_key, t.calls AND t.execution IS NOT NULL AS is_call, t.held,
+        t.closing OR m.status <> 'running' OR coalesce(t.undo ? 'unknown', false) AS stays,
+        NOT workflow.is_end(t.status) AND m.limit_key IS NULL AS is_open
       FROM member AS m
       CROSS JOIN LATERAL (
         SELECT o.status, o.limit_key, o.calls, o.execution, o.held, o.closing, o.undo FROM workflow.workflow_task_execution AS o
-        WHERE o.part = m.part AND o.workflow_execution = m.id LIMIT 1000) AS t
-      WHERE NOT workflow.is_end(t.status) AND m.limit_key IS NULL)
+        WHERE o.part = m.part AND o.workflow_execution = m.id LIMIT 1000) AS t),
+    -- If there are more, something among them may end the wait.
+    examined AS MATERIALIZED (
+      SELECT (SELECT count(*) < 100 FROM member) AND NOT EXISTS (SELECT FROM task AS t GROUP BY t.execution HAVING count(*) = 1000) AS is_all),
+    open AS MATERIALIZED (
+      SELECT DISTINCT t.execution, t.target, t.path, t.is_ended, t.limit_key, t.is_call, t.held, t.stays
+      FROM task AS t, examined AS e WHERE t.is_open AND e.is_all)
     SELECT o.limit_key,
       CASE WHEN o.stays THEN '{}' ELSE ARRAY(
         SELECT DISTINCT a.limit_key FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key <> o.limit_key LIMIT 100) END,
       CASE WHEN o.stays THEN o.execution ELSE o.target END, o.stays
     FROM (SELECT DISTINCT o.execution, o.target, o.is_ended, o.limit_key, o.stays FROM open AS o WHERE o.limit_key IS NOT NULL LIMIT 100) AS o
     WHERE o.stays OR NOT o.is_ended AND NOT EXISTS (
-      -- If this fails, what is waiting beside it is withdrawn.
+      -- If this task fails, what is waiting alongside it is withdrawn.
       SELECT FROM open AS a WHERE o.execution = ANY (a.path) AND a.limit_key IS NULL AND NOT a.is_call AND NOT a.held)
     UNION
-    SELECT m.limit_key, '{}', m.target, false FROM member AS m WHERE m.limit_key IS NOT NULL AND NOT m.is_ended;
+    SELECT m.limit_key, '{}', m.target, false FROM member AS m, examined AS e WHERE m.limit_key IS NOT NULL AND NOT m.is_ended AND e.is_all;
 END $$;
 COMMENT ON FUNCTION workflow.waits_in_deadlock(bigint) IS
-  'Returns the keys of limits without which an execution cannot end, because it, or one that it has called, is waiting for them, and nothing else can end the wait: no time limit, and no other task, unless it waits for one of the keys beside. waiting: the execution whose cancellation ends the wait; force: whether it has to be cancelled by force, because closing tasks and undos are waiting. Examines up to 100 executions, and 1000 tasks of each, and returns up to 100 keys of tasks.';
+  'Returns the keys of limits without which an execution cannot end, because it, or one that it has called, is waiting for them, and nothing else can end the wait: no time limit, and no other task, unless it, too, waits for one of these keys (beside). waiting: the execution whose cancellation ends the wait; force: whether it has to be cancelled by force, because closing tasks and undos are waiting. None if there are 100 such executions or more, or 1000 tasks or more in one of them. Returns up to 100 keys of tasks.';
 REVOKE ALL ON FUNCTION workflow.waits_in_deadlock(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.is_worker_first(key bigint) RETURNS boolean
@@ -156,7 +162,7 @@ BEGIN
     END IF;
     place := place + 1;
   END LOOP;
-  -- A key of which one holder waits for no such key will have a free slot.
+  -- A key that has a holder which waits for no such key will have a free slot.
   LOOP
     left_over := ARRAY(
       SELECT c.key FROM unnest(closed) AS c(key)

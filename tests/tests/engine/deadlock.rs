@@ -362,3 +362,31 @@ async fn of_an_execution_that_has_failed_the_called_one_is_cancelled() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_execution_with_too_many_tasks_to_examine_raises_no_alarm() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        define(&mut session).await;
+        session
+            .define_as(
+                "demo.job",
+                "concurrency: {max: 1}\nparameters: {type: object, properties: {items: {type: integer}}}\n\
+                 tasks:\n  - {name: step, action: demo.a, limit: site}\n  \
+                 - {name: item, action: demo.a, with_items: \"{{ range(parameters.items | default(0)) | list }}\"}\n",
+            )
+            .await;
+        for (items, is_named) in [(998, true), (999, false)] {
+            let job: i64 =
+                session.value(format!("SELECT workflow_start('demo.job', '{{\"items\": {items}}}')")).await;
+            let caller = session.start().await;
+            let done = "SELECT count(*) FROM workflow_finish((SELECT array_agg(ROW(c.task, c.lease_token, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome) FROM workflow_claim('w', 2000) AS c))";
+            assert_eq!(session.value::<i64>(done).await, items + 1);
+            let (said, _) = why(&mut session, job).await;
+            assert_eq!(said.contains("deadlock"), is_named, "{items}: {said}");
+            session.run(format!("SELECT workflow_cancel({caller})")).await;
+            session.run(format!("SELECT workflow_cancel({job})")).await;
+        }
+    })
+    .await;
+}
