@@ -68,7 +68,7 @@ BEGIN
   RETURN QUERY
   SELECT t.id, t.task_name, t.task_index, t.label, t.status, workflow.task_summary(t.status, t.skipped), t.action_ref, t.signal,
     t.execution, t.input, t.result, t.error, t.progress, t.attempt, t.retry_count, t.max_retries,
-    CASE WHEN t.status = 'running' AND NOT t.calls THEN coalesce(l.worker, t.last_worker) ELSE t.last_worker END,
+    CASE WHEN t.status = 'running' AND NOT t.calls THEN coalesce(l.worker, t.last_worker) WHEN t.status <> 'completed' THEN t.last_worker END,
     t.closing, t.undoes, t.created, t.started_at, t.completed_at
   FROM (
     SELECT o.* FROM workflow.workflow_task_execution AS o
@@ -78,7 +78,7 @@ BEGIN
   ORDER BY t.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) IS
-  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. label is the display name of its item; summary is the status in one word; error is that of the last attempt, even while the next one is running; worker is the worker that holds it, or the last one that lost it; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
+  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. label is the display name of its item; summary is the status in one word; error is that of the last attempt, even while the next one is running; worker is the worker that holds it, or, unless it has completed, the last one that lost it; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_count_tasks(execution_id bigint, max_rows int DEFAULT 1000)
@@ -305,7 +305,8 @@ BEGIN
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.action_ref IS NOT NULL AND NOT t.calls
-      -- One that was being claimed at the moment of the pause may still be queued if it was then put back. No claim takes it.
+      -- If a task was being claimed at the moment of the pause, and was then put back, it may still be queued. No claim
+      -- takes it.
       AND t.queue_at IS NULL AND t.limit_key IS NULL AND NOT w.paused
     UNION ALL
     SELECT 'a running task is held by a lease', 'workflow_task_execution', t.id, format('task %s', t.task_name)

@@ -153,7 +153,7 @@ pub struct TaskDetail {
     pub retry_count: i32,
     /// Maximum number of retries.
     pub max_retries: i32,
-    /// Worker that holds it, or that lost it last.
+    /// Worker that holds it or, unless it has completed, the last one that lost it.
     pub worker: Option<String>,
     /// Whether it closes an execution that failed, timed out or was cancelled.
     pub closing: bool,

@@ -140,6 +140,8 @@ async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
         let mut session = Session::new(db).await;
         let id = session.begin(ONE).await;
         let [old] = session.claim_named(["a"]).await;
+        let worker = format!("SELECT worker FROM workflow_list_tasks({id})");
+        assert_eq!(session.value::<Option<String>>(&worker).await.as_deref(), Some("w1"));
         session.at(29.0).await;
         assert!(session.claim(1).await.is_empty());
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
@@ -155,6 +157,8 @@ async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
         }
         assert_eq!(session.finish(&[(old.task, old.lease_token, "completed")]).await[0].word(), "WF615");
         assert_eq!(session.complete(&new, json!(1)).await, "completed");
+        // The one that lost it is not the one that completed it.
+        assert_eq!(session.value::<Option<String>>(&worker).await, None);
         session.assert_ended(id, "completed", json!(null)).await;
         let refusal = session.refused(format!("SELECT workflow_complete({}, {})", old.task, old.lease_token)).await;
         assert_eq!(refusal.code(), ("55006", "WF615"));
