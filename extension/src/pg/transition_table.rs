@@ -37,8 +37,6 @@ pub enum Value {
     Datum(Option<Datum>, fn() -> Oid),
     /// A label of the column's enum type.
     Label(&'static str),
-    /// NULL.
-    Null,
 }
 
 /// Returns a value with its type.
@@ -66,16 +64,15 @@ impl RowRelation {
             for row in rows {
                 let columns = columns(row);
                 if places.is_empty() {
-                    let named = columns.iter().enumerate();
-                    places = named
-                        .map(|(guess, (column, value))| place(&descriptor, column, value, guess))
-                        .collect::<Result<_, _>>()?;
+                    for (column, value) in &columns {
+                        let next = places.last().map_or(0, |(place, _)| place + 1);
+                        places.push(place(&descriptor, column, value, next)?);
+                    }
                 }
                 for ((_, value), (place, column_type)) in columns.into_iter().zip(places.iter().copied()) {
                     let datum = match value {
                         Value::Datum(datum, _) => datum,
                         Value::Label(label) => labels.value(label, column_type),
-                        Value::Null => None,
                     };
                     nulls[place] = datum.is_none();
                     values[place] = datum.unwrap_or(Datum::from(0));
@@ -115,8 +112,9 @@ impl RowRelation {
     }
 }
 
-/// Returns the position of a column and its type. If columns are given in table order, the guess is right.
-fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) -> Result<(usize, Oid), Error> {
+/// Returns the position of a column and its type. It is looked for from `start` on: if columns are given in table order,
+/// the next one is there, or soon after.
+fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, start: usize) -> Result<(usize, Oid), Error> {
     let named = |attribute: &pg_sys::FormData_pg_attribute| {
         // SAFETY: a name ends with a zero byte.
         let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) };
@@ -124,10 +122,10 @@ fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) ->
     };
     let fits = |of: Oid| match value {
         Value::Datum(_, value_type) => value_type() == of,
-        Value::Label(_) | Value::Null => true,
+        Value::Label(_) => true,
     };
-    let is_there = descriptor.get(guess).is_some_and(named);
-    let place = if is_there { Some(guess) } else { descriptor.iter().position(named) };
+    let mut places = (start..descriptor.len()).chain(0..start.min(descriptor.len()));
+    let place = places.find(|place| descriptor.get(*place).is_some_and(named));
     let found = place.and_then(|place| Some((place, descriptor.get(place)?.atttypid)));
     found.filter(|(_, of)| fits(*of)).ok_or_else(|| {
         let message = format!("a table of schema workflow has no column {column} of the expected type");

@@ -86,7 +86,7 @@ pub fn insert_runs(
     Ok(())
 }
 
-fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTimeZone) -> [(&'static str, Cell); 13] {
+fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTimeZone) -> [(&'static str, Cell); 10] {
     [
         ("part", value(wanted.part)),
         ("id", value(id)),
@@ -95,12 +95,9 @@ fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTim
         ("action", value(workflow.action)),
         ("parent", value(wanted.parent)),
         ("idempotency_key", value(wanted.key.as_deref())),
-        ("enforcement", Cell::Null),
-        ("executor", Cell::Null),
         ("config", value(wanted.parameters)),
         ("status", Cell::Label("running")),
         ("updated", value(now)),
-        ("result", Cell::Null),
     ]
 }
 
@@ -130,7 +127,7 @@ fn run_columns(
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
-) -> [(&'static str, Cell); 25] {
+) -> [(&'static str, Cell); 22] {
     let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
@@ -140,22 +137,19 @@ fn run_columns(
         ("workflow_def", value(workflow.definition)),
         ("priority", value(run.wanted.priority)),
         ("paused", value(false)),
+        ("had_failure", value(false)),
         ("created", value(now)),
         ("version", value(workflow.version)),
         ("due_at", value(due)),
         ("attributes", value(run.attributes)),
         ("traceparent", value(run.wanted.traceparent.as_deref())),
         ("variables", Cell::Datum(blank.object, Jsonb::type_oid)),
-        ("task_graph", Cell::Null),
         ("status", Cell::Label("running")),
         ("updated", value(now)),
         ("current_tasks", empty()),
         ("completed_tasks", empty()),
         ("failed_tasks", empty()),
         ("skipped_tasks", empty()),
-        ("state", Cell::Null),
-        ("error_message", Cell::Null),
-        ("pause_reason", Cell::Null),
         ("hook_depth", value(run.wanted.hook_depth)),
         ("concurrency_key", value(run.concurrency_key)),
     ]

@@ -160,15 +160,16 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("priority", value(fresh.priority)),
         ("max_retries", value(task.max_retries)),
         ("retry_count", value(0)),
+        ("lost_leases", value(0)),
         ("timed_out", value(false)),
         ("skipped", value(is("skipped"))),
         ("held", value(is("held"))),
         ("calls", value(fresh.calls)),
         ("closing", value(task.closing)),
+        ("waits", value(false)),
         ("created", value(now)),
         ("task_name", value(fresh.task_name.as_str())),
         ("action_ref", value(task.action.as_deref())),
-        ("execution", Value::Null),
         ("lease", value(row.lease)),
         ("task_index", value(task.index.map(|index| index as i32))),
         ("task_batch", value(task.batch.map(|batch| batch as i32))),
@@ -182,21 +183,20 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("updated", value(now)),
         ("queue_at", value(fresh.is_queued().then_some(place))),
         ("due_at", value(due.map(|seconds| after(now, seconds)))),
-        ("next_retry_at", Value::Null),
         ("started_at", value(row.lease.map(|_| now))),
         ("completed_at", value(over.then_some(now))),
         ("duration_ms", value(over.then_some(0_i64))),
         ("result", value(fresh.result.as_deref().and_then(Jsonb::from_text))),
         ("error", value(task.error.as_ref().and_then(Jsonb::new))),
+        ("repeat_count", value((!fresh.is_final).then_some(0))),
         ("undo", value(task.undo.as_ref().and_then(Jsonb::new))),
         ("undoes", value(task.undoes)),
         ("label", value(task.label.as_deref())),
         ("heartbeat_seconds", value(fresh.heartbeat)),
-        ("repeat_count", value((!fresh.is_final).then_some(0))),
         ("limits", value(as_json(limits))),
         ("limit_key", value(fresh.limit_key)),
-        ("fair_key", value(fresh.fair_place.map(|(key, _)| key))),
         ("limit_place", value((!limits.is_empty()).then_some(place))),
+        ("fair_key", value(fresh.fair_place.map(|(key, _)| key))),
     ]
 }
 
@@ -256,8 +256,8 @@ fn place(
 }
 
 /// Takes slots for those tasks under limits that are to go to the asking worker, first those of tasks that are no
-/// longer running; the rest of these becomes free. A task that cannot have all of its
-/// slots is inserted as waiting for one of them, or queued if somebody else has locked it.
+/// longer running; the rest of these become free. A task that cannot have all of its slots is inserted as waiting for
+/// one of them, or queued if somebody else has locked it.
 fn take_slots(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -325,7 +325,7 @@ impl Limited for FreshTask {
     }
 }
 
-/// Whether the worker has room for this task and can do it.
+/// Whether the worker has room for this task and can execute it.
 fn may_take(asking: &Asking, holds: &Holds, task: &FreshTask) -> bool {
     let can_do = match (&asking.actions, &task.task.action) {
         (_, None) => false,
