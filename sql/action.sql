@@ -1,7 +1,8 @@
 -- Actions: what workers can execute, and workflows that stand for an action.
 
--- Sessions cache which actions are workflows, because every new task asks. So they must be notified of every change, whoever
--- makes it, including changes replicated from elsewhere. The trigger writes nothing, so it is harmless during a restore.
+-- Sessions cache which actions are workflows, because every new task requires this. So they must be notified of every
+-- change, whoever makes it, including changes replicated from elsewhere. The trigger writes nothing, so it is harmless
+-- during a restore.
 CREATE FUNCTION workflow.forget_actions() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_actions_wrapper';
 COMMENT ON FUNCTION workflow.forget_actions() IS

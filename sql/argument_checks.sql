@@ -53,7 +53,7 @@ COMMENT ON FUNCTION workflow.raise_lost(bigint) IS
   'Raises WF616 for a cursor, the id given as after, that no longer has a position in its list.';
 REVOKE ALL ON FUNCTION workflow.raise_lost(bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.require_words(name text, value text[]) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+CREATE FUNCTION workflow.require_text_array(name text, value text[]) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require(name, value);
@@ -62,9 +62,9 @@ BEGIN
       'Pass a one-dimensional text array, and leave out null elements.');
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.require_words(text, text[]) IS
+COMMENT ON FUNCTION workflow.require_text_array(text, text[]) IS
   'Raises WF613, naming the argument, if its value is null, contains nulls or has several dimensions.';
-REVOKE ALL ON FUNCTION workflow.require_words(text, text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.require_text_array(text, text[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_count(name text, value bigint) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$

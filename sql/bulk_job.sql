@@ -216,7 +216,7 @@ DECLARE
   step jsonb;
   trouble text;
 BEGIN
-  -- Without this block, one broken job would stop the clock for everything.
+  -- Without this block, one broken job would make every tick fail.
   BEGIN
     step := workflow.bulk_step_as(job.role, job.author, job.action, job.arguments, job.filter, job.created, job.reached, job.is_searched,
       job.busy, most);

@@ -113,7 +113,7 @@ BEGIN
   PERFORM workflow.require('label', label);
   PERFORM workflow.require('version', version);
   PERFORM workflow.require('definition', nullif(definition, 'null'));
-  PERFORM workflow.require_words('tags', tags);
+  PERFORM workflow.require_text_array('tags', tags);
   PERFORM workflow.require('enabled', enabled);
   INSERT INTO workflow.workflow_definition (ref, pack, pack_ref, label, description, version, param_schema, out_schema,
     definition, tags, enabled, created, updated)

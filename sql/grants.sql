@@ -52,7 +52,7 @@ BEGIN
     WHEN function_name IN ('define', 'plan_retention', 'plan_concurrency', 'store_definition', 'upsert_pack') THEN 'author'
     WHEN function_name IN ('check_hook', 'check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_limits', 'check_limits', 'require_outside', 'require_own_task',
-      'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
+      'require_pack', 'require_ref', 'require_task', 'require_time', 'require_text_array', 'require_worker') THEN 'author'
     -- Everything else relies on preconditions that only its callers ensure, and is called with the owner's privileges.
     END;
 END $$;

@@ -61,7 +61,7 @@ BEGIN
   WHERE NOT EXISTS (SELECT FROM known AS k WHERE k.limit_name = n.limit_name AND k.key = n.key);
 END $$;
 COMMENT ON FUNCTION workflow.request_limit_checks(bigint[]) IS
-  'Requests that the next claim or tick check keys of limits, which others may have locked. Adds no request where there is one that nobody is meeting right now.';
+  'Requests that the next claim or tick check keys of limits, which others may have locked. Adds no request where there is one that nobody is handling right now.';
 REVOKE ALL ON FUNCTION workflow.request_limit_checks(bigint[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.wake_limit_keys(limit_name text, key text, moment timestamptz) RETURNS void

@@ -39,7 +39,7 @@ BEGIN
   waiting_since := (SELECT min(k.waiting_since) FROM workflow.limit_key AS k WHERE k.limit_name = name AND k.check_at IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION workflow.count_limited(text) IS
-  'Returns how many tasks run under a limit and how many wait for it, over all its keys, each counted up to 10000, and since when tasks have been waiting for one of its keys without a break.';
+  'Returns how many tasks run under a limit and how many wait for it, over all its keys, each counted up to 10000, and the start of the period in which tasks have been waiting for one of its keys without a break.';
 REVOKE ALL ON FUNCTION workflow.count_limited(text) FROM PUBLIC;
 
 CREATE VIEW workflow.limit_summary WITH (security_invoker = true) AS

@@ -145,7 +145,7 @@ BEGIN
   -- Every tick processes pending reports. One that has waited for less than a second may not have seen a tick yet.
   RETURN QUERY SELECT 'pending report', p.created + interval '1 second' FROM workflow.pending_report AS p
     WHERE p.created <= now - interval '1 second';
-  -- Every tick does a step of the job whose last one was the longest ago.
+  -- Every tick performs a step of the job whose last step was longest ago.
   RETURN QUERY SELECT 'bulk_job', j.updated + interval '1 second' FROM workflow.bulk_job AS j
     WHERE j.status = 'running' AND j.updated <= now - interval '1 second';
 END $$;

@@ -52,7 +52,7 @@ BEGIN
   PERFORM workflow.require('label', label);
   PERFORM workflow.require('version', version);
   PERFORM workflow.require('meta', nullif(meta, 'null'));
-  PERFORM workflow.require_words('tags', tags);
+  PERFORM workflow.require_text_array('tags', tags);
   PERFORM workflow.require('is_standard', is_standard);
   INSERT INTO workflow.pack (ref, label, version, description, conf_schema, config, meta, tags, is_standard, created, updated)
   VALUES (ref, label, version, description, conf_schema, config, meta, tags, is_standard, moment, moment)

@@ -2,7 +2,8 @@
 -- logical replication, with the same ids.
 --
 -- The subscription alone shows that a table follows another server: nothing else is stored. PostgreSQL applies replicated rows
--- without statement-level triggers and foreign keys; here, row-level triggers that fire for replicated rows only do their work.
+-- without statement-level triggers and foreign keys; here, row-level triggers that fire only for replicated rows do
+-- their work.
 
 CREATE FUNCTION pg_catalog.workflow_publish_definitions() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

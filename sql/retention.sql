@@ -59,7 +59,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.archive', '');
 CREATE FUNCTION workflow.plan_retention(definition_id bigint, definition jsonb, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- Statuses whose retention has not changed are examined again, too: the next look decides.
+  -- Statuses whose retention has not changed are examined again, too: the next check decides.
   UPDATE workflow.retention r SET next_at = now, seen_created = NULL, seen_id = NULL, round_at = NULL, updated = now
   WHERE r.workflow_def = definition_id;
   INSERT INTO workflow.retention (workflow_def, status, next_at, created, updated)

@@ -175,7 +175,7 @@ DECLARE
   trouble text;
   detail text;
 BEGIN
-  -- Without this block, one broken schedule would stop the clock for everything.
+  -- Without this block, one broken schedule would make every tick fail.
   BEGIN
     IF schedule.missed = 'all' AND schedule.overlap THEN
       WHILE ahead <= now AND coalesce(cardinality(due), 0) < max_rows LOOP

@@ -64,12 +64,12 @@ COMMENT ON FUNCTION workflow.is_in_progress_elsewhere(xid) IS
   'Whether a row''s xmax is certainly a transaction in progress in another session, so that the row cannot be locked right now. Cheaper than trying to lock it. False if the number may be that of a multixact.';
 REVOKE ALL ON FUNCTION workflow.is_in_progress_elsewhere(xid) FROM PUBLIC;
 
-CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, closing boolean, undo jsonb) RETURNS boolean
+CREATE FUNCTION workflow.blocks_claim(status workflow.execution_status, paused boolean, closing boolean, undo jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN paused OR (status <> 'running' AND NOT closing AND (undo ? 'unknown') IS NOT TRUE);
-COMMENT ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean, jsonb) IS
+COMMENT ON FUNCTION workflow.blocks_claim(workflow.execution_status, boolean, boolean, jsonb) IS
   'Whether a task may not be claimed, given the status of its workflow execution, whether that is paused, whether the task closes it, and its undo.';
-REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.blocks_claim(workflow.execution_status, boolean, boolean, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_claim(worker text, max_tasks int DEFAULT 1, actions text[] DEFAULT NULL,
   lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)

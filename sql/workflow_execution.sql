@@ -123,10 +123,10 @@ BEGIN
   PERFORM workflow.require_part(home);
   PERFORM workflow.require('execution', execution);
   PERFORM workflow.require('workflow_def', workflow_def);
-  PERFORM workflow.require_words('current_tasks', current_tasks);
-  PERFORM workflow.require_words('completed_tasks', completed_tasks);
-  PERFORM workflow.require_words('failed_tasks', failed_tasks);
-  PERFORM workflow.require_words('skipped_tasks', skipped_tasks);
+  PERFORM workflow.require_text_array('current_tasks', current_tasks);
+  PERFORM workflow.require_text_array('completed_tasks', completed_tasks);
+  PERFORM workflow.require_text_array('failed_tasks', failed_tasks);
+  PERFORM workflow.require_text_array('skipped_tasks', skipped_tasks);
   PERFORM workflow.require('variables', nullif(variables, 'null'));
   PERFORM workflow.require('status', status);
   PERFORM workflow.require('paused', paused);

@@ -20,10 +20,10 @@ const ITEMS: [u32; 3] = [100, 1000, 10_000];
 /// Returns every possible plot. A plot of something that was not measured has no points.
 pub fn of(report: &Report) -> Vec<Figure> {
     vec![
-        figure("beside-the-queue", beside_the_queue(report)),
+        figure("relative-to-queue", relative_to_queue(report)),
         figure("clients-batch-1", clients(report, 1, "Steps/s by number of clients, batch 1")),
         figure("clients-batch-100", clients(report, 100, "Steps/s by number of clients, batch 100")),
-        figure("beside-the-chains", beside_the_chains(report)),
+        figure("relative-to-chains", relative_to_chains(report)),
         figure("items", items(report)),
         figure("log", log(report)),
         figure("claims", claims(report)),
@@ -34,7 +34,7 @@ fn figure(name: &'static str, plot: Plot) -> Figure {
     Figure { name, plot }
 }
 
-fn beside_the_queue(report: &Report) -> Plot {
+fn relative_to_queue(report: &Report) -> Plot {
     let sides = [("linear3", "queue"), ("linear10", "queue"), ("diamond", "queue"), ("fanout100", "queue100")];
     let lines = sides.map(|(ours, queue)| by_batch(report, ours.into(), ours, queue, |row| row.ratio()));
     Plot {
@@ -47,7 +47,7 @@ fn beside_the_queue(report: &Report) -> Plot {
     }
 }
 
-fn beside_the_chains(report: &Report) -> Plot {
+fn relative_to_chains(report: &Report) -> Plot {
     let sides = [("linear3", "chain3"), ("linear10", "chain10"), ("linear3", "eager3"), ("linear10", "eager10")];
     let lines =
         sides.map(|(ours, other)| by_batch(report, format!("{ours} / {other}"), ours, other, |row| row.ratio()));

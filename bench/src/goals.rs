@@ -1,5 +1,6 @@
 //! The goals, and how far they are from being reached.
 
+use crate::Result;
 use crate::pgbench::Load;
 use crate::report::Report;
 use crate::spread::{Spread, round};
@@ -58,6 +59,13 @@ impl std::fmt::Display for Bound {
             Bound::AtMost(most) => write!(f, "≤ {most}"),
         }
     }
+}
+
+/// Renders a report as JSON, including the goals derived from it.
+pub fn report_json(report: &Report) -> Result<String> {
+    let mut json = serde_json::to_value(report)?;
+    json["goals"] = serde_json::to_value(of(report))?;
+    Ok(serde_json::to_string_pretty(&json)? + "\n")
 }
 
 /// Returns all goals, as measured by this report.

@@ -103,7 +103,7 @@ fn measure(root: &Path, folder: &Path, path: &Path, experiments: &[Experiment], 
     for experiment in experiments {
         add(&mut report, experiment, &stage, &mut progress, settings);
         report.failures.clone_from(&progress.failures);
-        write(path, &report.json()?)?;
+        write(path, &goals::report_json(&report)?)?;
     }
     Ok(report)
 }

@@ -33,7 +33,7 @@ pub fn write(report: &Report, folder: &Path) -> Result<()> {
 pub fn publish(report: &Report, documents: &Path) -> Result<()> {
     let plots = documents.join("performance");
     let drawn = draw(report, &plots)?;
-    put(&plots.join("report.json"), &report.json()?)?;
+    put(&plots.join("report.json"), &goals::report_json(report)?)?;
     let page = documents.join("performance.md");
     let text = get(&page)?;
     let replaced = replace(&text, &measured(report, &drawn))
@@ -96,12 +96,12 @@ fn sections(report: &Report) -> Vec<Section> {
         Section {
             head: "Compared with the queue",
             table: rows(|row| row.scene == Scene::Fresh && row.against.starts_with("queue")),
-            figures: &["beside-the-queue", "clients-batch-1", "clients-batch-100", "log"],
+            figures: &["relative-to-queue", "clients-batch-1", "clients-batch-100", "log"],
         },
         Section {
             head: "Compared with hand-written chains",
             table: rows(|row| row.against.starts_with("chain") || row.against.starts_with("eager")),
-            figures: &["beside-the-chains"],
+            figures: &["relative-to-chains"],
         },
         Section {
             head: "Many items and their join",
@@ -159,6 +159,6 @@ mod tests {
             })
             .collect();
         assert_eq!(replace(&page, &measured(&report, &drawn)).unwrap(), page);
-        assert_eq!(report.json().unwrap(), get(&path).unwrap());
+        assert_eq!(goals::report_json(&report).unwrap(), get(&path).unwrap());
     }
 }

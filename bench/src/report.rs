@@ -7,7 +7,7 @@ use crate::server::{Server, output};
 use crate::spread::{Spread, round};
 use crate::stage::Scene;
 use crate::throughput::{Sample, Side};
-use crate::{Error, Result, goals};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -127,13 +127,6 @@ impl Report {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Renders the report as JSON, including the goals derived from it.
-    pub fn json(&self) -> Result<String> {
-        let mut json = serde_json::to_value(self)?;
-        json["goals"] = serde_json::to_value(goals::of(self))?;
-        Ok(serde_json::to_string_pretty(&json)? + "\n")
-    }
-
     /// Returns the row of these sides under this load.
     pub fn row(&self, workload: &str, scene: Scene, against: &str, against_scene: Scene, load: Load) -> Option<&Row> {
         self.rows.iter().find(|row| {
@@ -250,6 +243,7 @@ impl IdleRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goals;
     use crate::workload::Workload;
 
     const LOAD: Load = Load { batch: 10, clients: 8, synchronous_commit: true };
@@ -315,7 +309,7 @@ mod tests {
         };
         let mut report = Report::new(circumstances);
         report.rows.extend(row(&[Some(400.0)], &[Some(100.0)]));
-        let read: Report = serde_json::from_str(&report.json().unwrap()).unwrap();
+        let read: Report = serde_json::from_str(&goals::report_json(&report).unwrap()).unwrap();
         assert_eq!(read, report);
     }
 }

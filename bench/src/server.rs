@@ -134,7 +134,7 @@ impl Drop for Snapshot {
     }
 }
 
-/// Removes the server when this process closes its pipe: at the end, and also when it is killed.
+/// Process that removes the server when this one closes its pipe: at the end, and also when it is killed.
 struct Remover(Child);
 
 impl Remover {

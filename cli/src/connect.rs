@@ -114,7 +114,8 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
-/// Refuses variables that can't be used. Otherwise, they would be ignored, and a misspelt mode of TLS would not be noticed.
+/// Refuses variables that can't be used. Otherwise, they would be ignored, and a misspelt TLS mode would not be
+/// noticed.
 fn check_variables() -> Result<(), Failure> {
     check_variable("PGSSLMODE", is_mode, "Use disable, allow, prefer, require, verify-ca or verify-full.")?;
     check_variable("PGPORT", is_port, "Use a single port.")?;

@@ -9,12 +9,14 @@ mod approvals;
 mod assets;
 mod control;
 mod definitions;
+mod download;
 mod draft;
 mod drawing;
 mod everything;
 mod execution;
 mod filter;
 mod form;
+mod frame;
 mod guard;
 mod hint;
 mod jobs;
@@ -22,6 +24,7 @@ mod json;
 mod limits;
 mod overview;
 mod page;
+mod page_cache;
 mod plot;
 mod problem;
 mod queues;
@@ -33,6 +36,7 @@ mod serve;
 mod session;
 mod tasks;
 mod timeline;
+mod viewer;
 mod workers;
 
 use crate::connect::Connection;
@@ -43,11 +47,11 @@ use crate::work::duration;
 use app::App;
 use axum::Router;
 use axum::routing::{get, post};
-use guard::Access;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use viewer::Access;
 
 /// Serve a web page that shows executions, explains them, and controls them
 ///
@@ -191,7 +195,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/limits/release", post(limits::release))
         .route("/work", get(workers::show))
         .route("/check", get(workers::check))
-        .fallback(page::nowhere)
+        .fallback(frame::nowhere)
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::admit));
     Router::new()
         .route("/sign-in", get(guard::sign_in_page).post(guard::sign_in))

@@ -118,7 +118,7 @@ fn quoted(name: &str) -> String {
     if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-/// What to do about an error that PostgreSQL itself raises.
+/// Returns what to do about an error that PostgreSQL itself raises.
 fn remedy(sqlstate: &str) -> Option<&'static str> {
     match sqlstate {
         "42501" => Some("This role lacks the privilege. See `pg-workflow doctor`, and `workflow_grant` in SQL."),

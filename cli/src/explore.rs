@@ -1,4 +1,4 @@
-//! `pg-workflow explore`: looks for possible problems of a workflow.
+//! `pg-workflow explore`: looks for possible problems with a workflow.
 
 use crate::check::load::{self, Loaded, Unusable};
 use crate::exit_status::{Ending, Failure};

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long the source may wait for calls in progress before it drops the publication of a part. If they take longer, the
-/// publication stays: the part's next move uses it.
+/// How long the source may wait for calls in progress before it drops the publication of a part. If they take longer,
+/// the publication stays: the part's next move uses it.
 const TIDY_FOR: &str = "SET lock_timeout = '5s'";
 
 /// Maximum number of executions deleted per call.

@@ -141,7 +141,7 @@ pub fn end_if_unread() {
     let out = rustix::stdio::stdout();
     let mut polled = [PollFd::new(&out, PollFlags::empty())];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    // A pipe without a reader is in error.
+    // A pipe without a reader reports an error.
     if poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
         std::process::exit(0);
     }

@@ -74,7 +74,8 @@ pub fn more(lines: usize) -> String {
     format!("… and {lines} more")
 }
 
-/// Shares lines among sections that want so many: each gets as many as the others, or as it wants.
+/// Divides lines among sections that want these numbers of them: each gets as many as the others, or as many as it
+/// wants.
 pub fn share(mut room: usize, wanted: &[usize]) -> Vec<usize> {
     let mut shares = vec![0; wanted.len()];
     while room > 0 && shares != wanted {
@@ -98,8 +99,8 @@ fn suspend() {
     output::print(ENTER);
 }
 
-/// Whether a shell of this session looks after the program's process group. Without one, as under `ssh -t`, nobody could
-/// continue the program, and ^Z has no effect on other programs either.
+/// Whether a shell of this session looks after the program's process group. Without one, as under `ssh -t`, nobody
+/// could continue the program, and ^Z has no effect on other programs either.
 fn may_be_continued() -> bool {
     let (Ok(session), group) = (getsid(None), getpgrp()) else { return false };
     let mut parent = getppid();

@@ -178,7 +178,7 @@ impl Section {
 }
 
 impl Overview {
-    /// Returns what is shown, in so many lines if they are limited.
+    /// Returns what is shown, in at most this many lines if they are limited.
     fn text(&self, room: Option<usize>) -> String {
         let ready: i64 = self.queues.iter().map(|queue| queue.ready).sum();
         let held: i64 = self.workers.iter().map(|worker| worker.tasks).sum();

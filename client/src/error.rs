@@ -123,7 +123,8 @@ impl Error {
         self.refusal().map(Refusal::findings).unwrap_or_default()
     }
 
-    /// Whether the database cannot be used: it does not exist, does not let the role in, or does not have the extension.
+    /// Whether the database cannot be used: it does not exist, does not let the role in, or does not have the
+    /// extension.
     pub(crate) fn is_unusable_database(&self) -> bool {
         let Error::Database(sqlx::Error::Database(error)) = self else { return false };
         let sqlstate = error.code().unwrap_or_default();

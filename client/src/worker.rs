@@ -73,7 +73,7 @@ type Handler = Arc<dyn Fn(ClaimedTask, Context) -> BoxFuture<'static, Handled> +
 type Handled = std::result::Result<Value, Failure>;
 
 /// Maximum delay after an error.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// Interval between ticks, which also happen while all handlers are busy.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of rows of each kind per tick.
@@ -119,10 +119,10 @@ pub struct Worker {
 
 impl Worker {
     /// Works until shutdown is requested. Then it stops claiming, gives its handlers the grace period to finish, and
-    /// reports their outcomes. An error means that the server refused to hand out work, that the database cannot be used
-    /// (it does not exist, does not let the role in, or does not have the extension) and never could, or that reports
-    /// could not be delivered within the grace period. Lost connections are simply retried. What happens is logged with
-    /// `tracing`.
+    /// reports their outcomes. An error means that the server refused to hand out work, that the database cannot be
+    /// used (it does not exist, does not let the role in, or does not have the extension) and never could, or that
+    /// reports could not be delivered within the grace period. Lost connections are simply retried. What happens is
+    /// logged with `tracing`.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<()> {
         info!(worker = %self.name, actions = ?self.handlers.keys(), "worker started");
         let (held, hints) = (Held::default(), Hints::new());
@@ -173,8 +173,8 @@ pub struct RunningWorker {
 }
 
 impl RunningWorker {
-    /// Stops the worker, and waits until its handlers have finished and their outcomes are reported, or the grace period
-    /// has expired. Returns what `run` returns. Panics if the worker has panicked.
+    /// Stops the worker, and waits until its handlers have finished and their outcomes are reported, or the grace
+    /// period has expired. Returns what `run` returns. Panics if the worker has panicked.
     pub async fn stop(self) -> Result<()> {
         self.shutdown.cancel();
         match self.task.await {

@@ -1,7 +1,7 @@
 -- Begins executions that have been waiting: their time limit counts from now ($2), and their tasks can be claimed.
 -- Tasks that no worker executes, or that are delayed, are left to the next tick. Returns the tasks that are queued,
--- with their actions. OFFSET makes it one look-up per execution: what is due at infinity looks rare enough to be
--- searched for first.
+-- with their actions. OFFSET forces one lookup per execution: tasks due at infinity look rare enough to be searched for
+-- first.
 WITH begun AS (
   UPDATE workflow.workflow_execution w
   SET limit_key = NULL, limit_place = NULL, updated = $2,

@@ -3,7 +3,7 @@
 -- for a long queue, it would otherwise expect many rows to be claimed, and read all tasks. A ctid is meaningful only within one
 -- table: if tasks are partitioned, part and id make sure that it is the right row. They are compared in a way that no index
 -- supports: otherwise PostgreSQL 17 and later would read the part while it looks small, and keep that plan. The execution is looked
--- up in an expression: joined, it could come first while there are few, and the whole queue would be sorted.
+-- up in an expression: in a join, it could come first while there are few of them, and the whole queue would be sorted.
 -- A task that has lost several leases may be what kills its workers. It is claimed alone: if it is the first in the queue, and the call
 -- returns nothing else ($8).
 WITH candidate AS MATERIALIZED (
@@ -11,7 +11,7 @@ WITH candidate AS MATERIALIZED (
   FROM workflow.workflow_task_execution t
   WHERE t.part = $1 AND t.action_ref = $2 AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
     AND NOT workflow.is_in_progress_elsewhere(t.xmax) AND (
-      SELECT NOT workflow.keeps_out(w.status, w.paused, t.closing, t.undo) FROM workflow.workflow_execution w
+      SELECT NOT workflow.blocks_claim(w.status, w.paused, t.closing, t.undo) FROM workflow.workflow_execution w
       WHERE w.part = t.part AND w.id = t.workflow_execution)
     AND ($8 OR t.lost_leases < 2)
   ORDER BY t.queue_at, t.id LIMIT $3

@@ -21,7 +21,7 @@ candidate AS MATERIALIZED (
     FROM workflow.workflow_task_execution t
     WHERE t.part = $1 AND t.action_ref = s.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
       AND NOT workflow.is_in_progress_elsewhere(t.xmax) AND (
-        SELECT NOT workflow.keeps_out(w.status, w.paused, t.closing, t.undo) FROM workflow.workflow_execution w
+        SELECT NOT workflow.blocks_claim(w.status, w.paused, t.closing, t.undo) FROM workflow.workflow_execution w
         WHERE w.part = t.part AND w.id = t.workflow_execution)
       AND ($8 OR t.lost_leases < 2)
     ORDER BY t.queue_at, t.id LIMIT s.wanted

@@ -8,7 +8,7 @@ WHERE t.part = $1 AND (t.ctid, t.id) = (
   FROM workflow.workflow_task_execution c
   WHERE c.part = $1 AND c.action_ref = $2 AND c.queue_at IS NOT NULL AND (c.queue_at, c.id) >= ($5, $6)
     AND NOT workflow.is_in_progress_elsewhere(c.xmax) AND (
-      SELECT NOT workflow.keeps_out(w.status, w.paused, c.closing, c.undo) FROM workflow.workflow_execution w
+      SELECT NOT workflow.blocks_claim(w.status, w.paused, c.closing, c.undo) FROM workflow.workflow_execution w
       WHERE w.part = c.part AND w.id = c.workflow_execution)
     AND ($7 OR c.lost_leases < 2)
   ORDER BY c.queue_at, c.id LIMIT 1

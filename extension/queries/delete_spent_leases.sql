@@ -1,5 +1,5 @@
 -- Deletes expired leases under which nothing is running any more. This is true of most leases that expire, because
--- their tasks have been reported one by one. OFFSET keeps it one look-up per task.
+-- their tasks have been reported one by one. OFFSET forces one lookup per task.
 DELETE FROM workflow.lease l
 USING ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::bigint[])) AS d(part, id)
 WHERE l.part = d.part AND l.id = d.id

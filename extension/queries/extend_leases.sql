@@ -4,7 +4,7 @@
 WITH named AS MATERIALIZED (
   SELECT t.part, n.token, pg_catalog.array_agg(DISTINCT n.task) AS tasks
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS n(task, token)
-  -- OFFSET keeps it one look-up per task: what runs looks rare enough to be searched for first.
+  -- OFFSET forces one lookup per task: running tasks look rare enough to be searched for first.
   CROSS JOIN LATERAL (
     SELECT t.part, t.status, t.lease FROM workflow.workflow_task_execution t
     WHERE t.part = (n.task >> 48)::int AND t.id = n.task OFFSET 0) AS t

@@ -1,6 +1,6 @@
 -- Finds and locks up to $1 keys of limits that are due for a check ($2), unless someone else has locked them. Returns
--- the number of tasks that can get a free slot, the theoretical arrival time of the next one in microseconds, since
--- when tasks have been waiting, the limit, until when it is held, whether executions wait for it, and when it was last checked or
+-- the number of tasks that can get a free slot, the theoretical arrival time of the next one in microseconds, when
+-- tasks began to wait, the limit, when its hold ends, whether executions wait for it, and when it was last checked or
 -- used. If the limit no longer exists, or never did, all waiting tasks can get a slot.
 SELECT k.id,
   CASE WHEN r.max_running IS NULL THEN 1000 ELSE

@@ -1,2 +1,2 @@
--- Finds out where a part is that is not this server's.
+-- Returns where a part that does not belong to this server is.
 SELECT f.status, f.server FROM workflow.foreign_part f WHERE f.part = $1

@@ -1,5 +1,6 @@
 -- Finds keys of limits ($1, $2), including those that are used for the first time: their places, ids, numbers of slots,
--- the limits, until when they are held ($3: now; $4: whether there may be holds), and whether others wait for them. There is no row for a limit that does not exist.
+-- the limits, when their holds end ($3: now; $4: whether there may be holds), and whether others wait for them. There
+-- is no row for a limit that does not exist.
 SELECT d.place, k.id, k.slots, r.max_running, r.rate, (pg_catalog.date_part('epoch', r.per) * 1000000)::bigint, r.burst,
   CASE WHEN $4 THEN
     (SELECT pg_catalog.max(h.until) FROM workflow.hold h

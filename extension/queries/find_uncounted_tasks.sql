@@ -1,4 +1,4 @@
--- Finds up to $2 running tasks that are under limits ($1) but have no slot of theirs, and locks them unless someone
+-- Finds up to $2 running tasks that are under limits ($1) but have no slots of these, and locks them unless someone
 -- else has: whoever is reporting one would not free the slot that it is given. Returns one row per limit.
 WITH uncounted AS MATERIALIZED (
   SELECT t.id, t.limits FROM workflow.workflow_task_execution t

@@ -5,7 +5,7 @@ SELECT w.id, w.workflow_def, '@' || f.ref, w.concurrency_key, w.limit_place,
   v.definition #>> '{concurrency,when_full}' = 'cancel_oldest' AND w.limit_place = w.created
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)
 CROSS JOIN LATERAL (
-  -- OFFSET makes it one look-up per execution: what waits looks rare enough to be searched for first.
+  -- OFFSET forces one lookup per execution: those that wait look rare enough to be searched for first.
   SELECT o.id, o.workflow_def, o.version, o.concurrency_key, o.limit_place, o.created FROM workflow.workflow_execution o
   WHERE o.part = (d.id >> 48)::int AND o.id = d.id OFFSET 0) AS w
 JOIN workflow.workflow_definition f ON f.id = w.workflow_def

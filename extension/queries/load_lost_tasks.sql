@@ -1,6 +1,6 @@
 -- Reads what is still running under leases: the tasks, their tokens and their workflow executions. Locks the tasks, and
--- skips those that are being reported at this moment. OFFSET keeps it one look-up per task: running tasks look rare
--- enough to be searched for first.
+-- skips those that are being reported at this moment. OFFSET forces one lookup per task: running tasks look rare enough
+-- to be searched for first.
 WITH lost AS MATERIALIZED (
   SELECT t.part, t.id, t.lease
   FROM ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::bigint[])) AS d(part, id)

@@ -1,4 +1,4 @@
--- Locks workflow executions, in the global lock order. The last column: whether it has pending reports.
+-- Locks workflow executions, in the global lock order. The last column: whether each has pending reports.
 SELECT w.id, w.version, w.status, w.paused, w.state, w.variables, w.priority, w.depth, w.traceparent,
   EXISTS (SELECT FROM workflow.pending_report p WHERE p.part = w.part AND p.workflow_execution = w.id)
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)

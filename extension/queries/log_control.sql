@@ -8,7 +8,7 @@ FROM (
   SELECT w.id FROM workflow.workflow_execution w WHERE w.part = ($1 >> 48)::int AND w.id = $1
   UNION
   SELECT r.id FROM pg_catalog.unnest($6::bigint[]) AS r(id)) AS family
--- OFFSET keeps it one look-up per execution: a part that was small when this was planned would be read as a whole.
+-- OFFSET forces one lookup per execution: a part that was small when this was planned would be read as a whole.
 CROSS JOIN LATERAL (
   SELECT w.part, w.id, w.execution, w.paused FROM workflow.workflow_execution w
   WHERE w.part = ($1 >> 48)::int AND w.id = family.id OFFSET 0) AS w

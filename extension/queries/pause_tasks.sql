@@ -1,7 +1,7 @@
 -- Makes the tasks of paused executions unclaimable, and stops the clocks of their waits, of their calls and of the
 -- executions: the remainder of each time limit is stored. Tasks that are being claimed at this moment run. Returns those
--- under limits that were in the queue. OFFSET makes it one look-up per execution: what is due looks rare enough to be searched
--- for first.
+-- under limits that were in the queue. OFFSET forces one lookup per execution: what is due looks rare enough to be
+-- searched for first.
 WITH queued AS MATERIALIZED (
   SELECT t.part, t.id, t.limits IS NOT NULL AND t.limit_key IS NULL AS is_limited
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)

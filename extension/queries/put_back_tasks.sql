@@ -1,5 +1,5 @@
 -- Puts claimed tasks back into the queue, as if nobody had claimed them. If the same call has stopped their execution
--- in the meantime, taking them for running tasks, the next tick withdraws them.
+-- in the meantime, mistaking them for running tasks, the next tick withdraws them.
 WITH back AS (
   UPDATE workflow.workflow_task_execution t
   SET status = 'scheduled', lease = NULL, attempt = t.attempt - 1, started_at = NULL, due_at = NULL,

@@ -1,8 +1,8 @@
 -- Makes tasks whose lease has expired claimable again if their workflow execution, which is locked, is running, or if
--- they close it, or if they have an undo, so that it must be known whether they were done; unless they have now reached
--- their maximum number of lost leases ($3, if the task does not specify one), are no longer needed ($4), or were being
--- claimed when their execution was stopped by force. Counts the loss. Returns for each task whether it is claimable
--- again, how often it was lost, who lost it last, and its action if it is queued.
+-- they close it, or if they have an undo, for which it must be known whether they were done; unless they have now
+-- reached their maximum number of lost leases ($3, if the task does not specify one), are no longer needed ($4), or
+-- were being claimed when their execution was stopped by force. Counts the loss. Returns for each task whether it is
+-- claimable again, how often it was lost, who lost it last, and its action if it is queued.
 UPDATE workflow.workflow_task_execution t
 SET lost_leases = t.lost_leases + 1, last_worker = coalesce(l.worker, t.last_worker), updated = $2,
     status = CASE WHEN o.again THEN 'scheduled'::workflow.execution_status ELSE t.status END,

@@ -1,6 +1,6 @@
--- Meets requests to check keys of limits ($2), or to count the running tasks of their limits, for up to $1 of each. What someone else has
--- locked stays requested. So does what a session in an open transaction relies on, which therefore added no request of its own: such a
--- key is checked once a second until then.
+-- Handles requests to check keys of limits ($2), or to count the running tasks of their limits, for up to $1 of each. A
+-- request stays if someone else has locked its key or limit, or if a session in an open transaction relies on the
+-- request and has therefore added none of its own: such a key is checked once a second until that transaction ends.
 WITH asked AS MATERIALIZED (
   SELECT DISTINCT w.recount, w.limit_name, w.key FROM workflow.limit_wakeup w),
 locked_key AS MATERIALIZED (

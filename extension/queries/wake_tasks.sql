@@ -1,7 +1,7 @@
 -- Makes tasks whose delay has elapsed claimable, unless the execution is paused. A retry counts now that it is
--- dispatched. Returns them, which of them the engine continues with, and the actions of those that it has queued; also
--- those that exceeded the limit of an earlier call. Their workflow executions are locked ($2). OFFSET keeps it one
--- look-up per task, however many are due.
+-- dispatched. Returns them (including those that exceeded the limit of an earlier call), which of them the engine
+-- continues with, and the actions of those that it has queued. Their workflow executions are locked ($2). OFFSET forces
+-- one lookup per task, however many are due.
 WITH due AS MATERIALIZED (
   SELECT t.part, t.id, w.paused
   FROM pg_catalog.unnest($1::bigint[]) AS o(id)

@@ -4,19 +4,19 @@ use crate::error::Error;
 use conductor::code::Code;
 
 /// Maximum length of indexed text, in bytes. PostgreSQL allows index entries of at most about 2700 bytes.
-pub const MOST_KEY_BYTES: usize = 1_000;
+pub const MAX_KEY_BYTES: usize = 1_000;
 
 /// Maximum length of a worker's name, which every lease contains, in bytes.
-pub const MOST_WORKER_BYTES: usize = 200;
+pub const MAX_WORKER_BYTES: usize = 200;
 
 /// Maximum number of actions that a claim may name.
-pub const MOST_ACTIONS: usize = 1_000;
+pub const MAX_ACTIONS: usize = 1_000;
 
 /// Maximum length of a reason, in bytes.
-const MOST_REASON_BYTES: usize = 10_000;
+const MAX_REASON_BYTES: usize = 10_000;
 
 /// Maximum number of elements of any other list.
-pub const MOST_ELEMENTS: usize = 10_000;
+pub const MAX_ELEMENTS: usize = 10_000;
 
 /// Refuses a text that is longer than `most` bytes.
 pub fn check_length(name: &str, text: &str, most: usize) -> Result<(), Error> {
@@ -38,5 +38,5 @@ pub fn check_count(name: &str, count: usize, most: usize) -> Result<(), Error> {
 
 /// Refuses a reason that is too long.
 pub fn check_reason(reason: Option<&str>) -> Result<(), Error> {
-    reason.map_or(Ok(()), |reason| check_length("reason", reason, MOST_REASON_BYTES))
+    reason.map_or(Ok(()), |reason| check_length("reason", reason, MAX_REASON_BYTES))
 }

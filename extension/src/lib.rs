@@ -107,7 +107,7 @@ pub extern "C-unwind" fn _PG_init() {
     background::ticker::register_launcher();
     pg::relation::listen();
     pg::transaction::listen();
-    pg::users_code::listen();
+    pg::user_code::listen();
     cache::actions::listen();
     cache::foreign_parts::listen();
     cache::graphs::listen();

@@ -22,4 +22,4 @@ pub mod skip_ri_checks;
 pub mod statements;
 pub mod transaction;
 pub mod transition_table;
-pub mod users_code;
+pub mod user_code;

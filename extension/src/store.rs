@@ -54,7 +54,7 @@ pub struct WithdrawnRows {
     pub newest: i64,
 }
 
-/// Identifies rows of a task.
+/// Selection of rows of a task.
 pub struct TaskRows {
     /// Name of the task.
     pub task_name: String,
@@ -67,13 +67,13 @@ pub struct TaskRows {
 }
 
 impl TaskRows {
-    /// Identifies the rows of one run of a task.
+    /// Selects the rows of one run of a task.
     fn of_key(run: &Run, key: TaskKey) -> TaskRows {
         let task_name = run.graph.node(key.node).name.clone();
         TaskRows { task_name, route: key.route, visit: Some(key.visit), running: false }
     }
 
-    /// Identifies rows that are no longer needed.
+    /// Selects rows that are no longer needed.
     fn of_rest(run: &Run, rest: &Rest) -> TaskRows {
         let task_name = run.graph.node(rest.node).name.clone();
         TaskRows { task_name, route: rest.route, visit: rest.visit, running: rest.running }

@@ -19,7 +19,7 @@ type Error = Box<dyn std::error::Error>;
 /// Number of starts whose latency is measured.
 const STARTS: usize = 300;
 /// Maximum pause between two of them, in milliseconds.
-const LONGEST_PAUSE: u64 = 200;
+const MAX_PAUSE: u64 = 200;
 /// Limits of the median and of the 95th percentile, in milliseconds.
 const LIMITS: [f64; 2] = [5.0, 20.0];
 /// Duration of one run of a start loop.
@@ -82,7 +82,7 @@ async fn latency(pool: &PgPool) -> Result<[f64; 2], Error> {
     let mut times = Vec::with_capacity(STARTS);
     for _ in 0..STARTS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        sleep(Duration::from_millis((random >> 33) % LONGEST_PAUSE)).await;
+        sleep(Duration::from_millis((random >> 33) % MAX_PAUSE)).await;
         Engine::start(pool, StartInput { r#ref: "bench.wake".into(), ..Default::default() }).await?;
         let committed = Instant::now();
         let claimed = comes.recv().await.ok_or("the worker has stopped")?;

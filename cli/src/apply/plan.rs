@@ -111,7 +111,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Returns the packs that the plan contains anything of.
+    /// Returns the packs of which the plan contains anything.
     pub fn pack_refs(&self) -> BTreeSet<&str> {
         let of = |reference: &'_ str| reference.split_once('.').map_or(reference.len(), |(pack, _)| pack.len());
         let actions = self.actions.iter().map(|action| &action.r#ref[..of(&action.r#ref)]);

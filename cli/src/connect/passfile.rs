@@ -1,4 +1,4 @@
-//! The file of passwords, which sqlx reads: what is wrong with it, which sqlx does not say.
+//! The password file, which sqlx reads: what is wrong with it, which sqlx does not say.
 
 use super::variable;
 use crate::exit_status::Failure;
@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-/// Warns of a file of passwords that is ignored, and refuses one that would have to be waited for.
+/// Warns of a password file that is ignored, and refuses one that would have to be waited for.
 pub fn check() -> Result<(), Failure> {
     static TOLD: Once = Once::new();
     let own = variable("HOME").map(|home| Path::new(&home).join(".pgpass"));

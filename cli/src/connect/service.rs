@@ -77,8 +77,8 @@ fn files() -> Vec<PathBuf> {
     own.into_iter().chain([shared.join("pg_service.conf")]).collect()
 }
 
-/// Returns a service of a file as a URL, or nothing if the file has no such section. What has no effect here is refused:
-/// a misspelt `sslmode` would leave the connection without encryption.
+/// Returns a service of a file as a URL, or nothing if the file has no such section. What has no effect here is
+/// refused: a misspelt `sslmode` would leave the connection without encryption.
 fn find(text: &str, name: &str, path: &Path) -> Result<Option<String>, Failure> {
     let mut lines = text.lines().map(str::trim).enumerate();
     let is_head = |line: &str| line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) == Some(name);

@@ -1,24 +1,22 @@
-//! State shared by all requests: connections, and the pages that have been made.
-//!
-//! While nothing changes in the database, all viewers of all pages together cost it one small statement per refresh.
+//! State shared by all requests, and what a request for a page has in common with others.
 
 use super::Arguments;
 use super::form::Fields;
-use super::guard::{Access, Viewer};
+use super::frame::{self, Frame};
 use super::json::Masks;
-use super::page::{self, Page};
+use super::page::Page;
+use super::page_cache::PageCache;
 use super::problem::Problem;
 use super::refused::{Refused, Sent};
 use super::session::{Cookies, Sessions};
+use super::viewer::{Access, Viewer};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use pg_workflow_client::Engine;
 use sqlx::{PgConnection, PgPool};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The console.
 pub struct App {
@@ -34,8 +32,7 @@ pub struct App {
     pub refresh: Duration,
     /// How long a form may take to arrive.
     pub patience: Duration,
-    shown: Mutex<HashMap<String, Shared>>,
-    seen: tokio::sync::Mutex<Option<Seen>>,
+    pages: PageCache,
 }
 
 /// A request for a page: who looks at it, and how.
@@ -75,27 +72,6 @@ impl<S: Sync> FromRequestParts<S> for Visit {
     }
 }
 
-/// A page that was made for one viewer and serves the others, too. Requests that arrive while it is being made wait for
-/// it.
-type Shared = Arc<tokio::sync::Mutex<Option<Made>>>;
-
-/// The fingerprint of the database, when it was taken, and how long that took.
-struct Seen {
-    at: Instant,
-    word: Arc<str>,
-    took: Duration,
-}
-
-/// A page, and the fingerprint of the database from before it was made.
-struct Made {
-    at: Instant,
-    seen: Arc<str>,
-    page: Arc<Page>,
-}
-
-/// Maximum number of pages kept.
-const KEPT: usize = 256;
-
 impl App {
     pub fn new(pool: PgPool, access: Access, port: u16, arguments: &Arguments) -> App {
         App {
@@ -109,8 +85,7 @@ impl App {
             hosts: arguments.host.clone(),
             refresh: arguments.refresh,
             patience: arguments.request_timeout,
-            shown: Mutex::default(),
-            seen: tokio::sync::Mutex::default(),
+            pages: PageCache::default(),
         }
     }
 
@@ -122,55 +97,21 @@ impl App {
         make: impl AsyncFnOnce(&PgPool) -> Result<Page, Problem>,
     ) -> Result<Response, Problem> {
         let Visit { viewer, uri, headers, refused } = visit;
+        let frame = self.frame(viewer, uri);
         if let Some(refused) = refused {
             // What one person has typed is not shown to others.
             let made = make(&self.pool).await.map_err(|_| refused.problem.clone())?;
-            return Ok((refused.problem.status, page::again(self, viewer, uri, &made)).into_response());
+            return Ok((refused.problem.status, frame.again(&made)).into_response());
         }
-        let address = uri.path_and_query().map_or("/", |address| address.as_str());
-        let shared = self.shared(address);
-        let mut shared = shared.lock().await;
         // Opening a page shows the current state; pages that are already open learn of it at their next refresh.
-        let seen = self.look(if page::is_live(headers) { self.refresh } else { Duration::ZERO }).await?;
-        let kept = shared.as_ref().filter(|made| made.seen == seen && made.at.elapsed() < made.page.lasts);
-        let page = match kept.map(|made| made.page.clone()) {
-            Some(page) => page,
-            None => {
-                let at = Instant::now();
-                let page = Arc::new(make(&self.pool).await?);
-                *shared = Some(Made { at, seen, page: page.clone() });
-                page
-            }
-        };
-        drop(shared);
-        Ok(page::respond(self, viewer, uri, headers, &page))
+        let within = if frame::is_live(headers) { self.refresh } else { Duration::ZERO };
+        let page = self.pages.page(&self.pool, visit.address(), within, make).await?;
+        Ok(frame.respond(headers, &page))
     }
 
-    /// Returns the fingerprint of the database, which differs once anything has changed. Asks the server unless
-    /// somebody's request did so within the given time. A server that takes long to answer, because very much is
-    /// overdue, is asked less often.
-    async fn look(&self, within: Duration) -> Result<Arc<str>, Problem> {
-        let mut seen = self.seen.lock().await;
-        let fresh = |seen: &&Seen| !within.is_zero() && seen.at.elapsed() < within.max(seen.took * 10);
-        if let Some(seen) = seen.as_ref().filter(fresh) {
-            return Ok(seen.word.clone());
-        }
-        let at = Instant::now();
-        let word: Arc<str> = Engine::fingerprint(&self.pool).await?.into();
-        *seen = Some(Seen { at, word: word.clone(), took: at.elapsed() });
-        Ok(word)
-    }
-
-    fn shared(&self, address: &str) -> Shared {
-        let mut shown = self.shown();
-        if shown.len() >= KEPT {
-            shown.retain(|_, page| Arc::strong_count(page) > 1);
-        }
-        shown.entry(address.to_owned()).or_default().clone()
-    }
-
-    fn shown(&self) -> MutexGuard<'_, HashMap<String, Shared>> {
-        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Returns the frame of a page for this person.
+    pub fn frame<'v>(&self, viewer: &'v Viewer, uri: &'v Uri) -> Frame<'v> {
+        Frame { viewer, uri, read_only: self.read_only, refresh: self.refresh }
     }
 
     /// Performs an action for a person, in one transaction.

@@ -1,13 +1,13 @@
 //! Approvals: tasks that wait for a signal, and forms that answer them.
 
 use super::app::{App, Visit};
-use super::execution::number;
-use super::form::{Fields, encoded};
-use super::guard::{Viewer, tell};
+use super::form::{Fields, encoded, number};
+use super::guard::tell;
 use super::overview::is_late;
 use super::page::{self, Page};
 use super::problem::Problem;
 use super::schema;
+use super::viewer::Viewer;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};

@@ -2,11 +2,12 @@
 
 use super::app::{App, Visit};
 use super::definitions;
-use super::execution::{self, number};
-use super::form::{Fields, encoded};
-use super::guard::{Viewer, tell};
+use super::execution;
+use super::form::{Fields, encoded, number};
+use super::guard::tell;
 use super::problem::Problem;
 use super::tasks;
+use super::viewer::Viewer;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -4,9 +4,10 @@ use super::app::{App, Visit};
 use super::definitions;
 use super::drawing::{self, Subject};
 use super::form::{Fields, encoded};
-use super::guard::{Viewer, tell};
+use super::guard::tell;
 use super::page::{self, Page};
 use super::problem::Problem;
+use super::viewer::Viewer;
 use crate::check::load;
 use crate::picture;
 use axum::Extension;
@@ -41,7 +42,7 @@ pub async fn check(
     let source = fields.get("source").unwrap_or_default();
     let made = body(&app, &app.pool, source, fields.get("tests").unwrap_or_default()).await?;
     // While the user types, only a part of the page is requested; drafts are not shared between viewers.
-    Ok(page::respond(&app, &viewer, &uri, &headers, &made))
+    Ok(app.frame(&viewer, &uri).respond(&headers, &made))
 }
 
 async fn body(app: &App, pool: &PgPool, source: &str, tests: &str) -> Result<Page, Problem> {
@@ -181,7 +182,7 @@ pub async fn define(
             let source = fields.get("source").unwrap_or_default();
             let made = body(&app, &app.pool, source, fields.get("tests").unwrap_or_default()).await?;
             let viewer = Viewer { notice: Some((false, problem.text())), ..viewer };
-            Ok(page::respond(&app, &viewer, &Uri::from_static("/draft"), &headers, &made))
+            Ok(app.frame(&viewer, &Uri::from_static("/draft")).respond(&headers, &made))
         }
     }
 }

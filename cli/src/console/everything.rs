@@ -1,4 +1,4 @@
-//! The form that does something with all executions that match a search, which a bulk job does.
+//! The form that applies an operation to all executions that match a search, by means of a bulk job.
 
 use super::app::{App, Visit};
 use super::filter;

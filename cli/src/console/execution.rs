@@ -1,8 +1,9 @@
 //! One execution: its graph, what it is waiting for and what to do about it, its tasks, data and events.
 
 use super::app::{App, Visit};
+use super::download::file;
 use super::drawing::{self, Subject};
-use super::form::{Fields, encoded};
+use super::form::{Fields, encoded, number};
 use super::hint::{self, Advice};
 use super::page::{self, Page};
 use super::problem::Problem;
@@ -10,8 +11,7 @@ use super::tasks;
 use super::timeline;
 use crate::picture;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::Utc;
 use maud::{Markup, html};
 use pg_workflow_client::model::{Event, ExecutionStatus};
@@ -36,11 +36,6 @@ const SHOWN: i32 = 200_000;
 pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>, visit: Visit) -> Result<Response, Problem> {
     let id = number(&id)?;
     app.show(&visit, async |pool| look(&app, pool, id, &visit).await).await
-}
-
-/// Reads an id from an address.
-pub fn number(id: &str) -> Result<i64, Problem> {
-    id.parse().map_err(|_| Problem::missing(format!("{id} is not the id of an execution")))
 }
 
 async fn look(app: &App, pool: &PgPool, id: i64, visit: &Visit) -> Result<Page, Problem> {
@@ -265,17 +260,6 @@ pub async fn data(State(app): State<Arc<App>>, Path((id, what)): Path<(String, S
         _ => None,
     };
     file(&app, value, &format!("{id}-{what}.json"))
-}
-
-/// Returns a value as a file.
-pub fn file(app: &App, value: Option<Value>, name: &str) -> Result<Response, Problem> {
-    let value = value.ok_or_else(|| Problem::missing("there is no such value"))?;
-    let plain: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
-    let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{plain}\"")),
-    ];
-    Ok((headers, app.masks.apply(&value).to_string()).into_response())
 }
 
 fn event_table(app: &App, events: &[Event], id: i64) -> Markup {

@@ -58,6 +58,11 @@ impl Fields {
     }
 }
 
+/// Reads the id of an execution from an address.
+pub fn number(id: &str) -> Result<i64, Problem> {
+    id.parse().map_err(|_| Problem::missing(format!("{id} is not the id of an execution")))
+}
+
 /// Returns text as a part of an address.
 pub fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);

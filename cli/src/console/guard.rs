@@ -6,9 +6,10 @@
 
 use super::app::App;
 use super::form::Fields;
-use super::page;
+use super::frame;
 use super::problem::Problem;
 use super::session::{self, Key, cookie, hex, set_cookie, unhex};
+use super::viewer::{Access, Viewer};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest, Request, State};
 use axum::http::header::{HOST, LOCATION, SET_COOKIE};
@@ -16,27 +17,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
-
-/// How people are identified.
-pub enum Access {
-    /// Anybody who can connect from this machine.
-    Local,
-    /// By a shared token.
-    Token(Key),
-    /// By a header from a proxy.
-    Header(HeaderName),
-}
-
-/// The person who makes a request.
-#[derive(Debug, Clone, Default)]
-pub struct Viewer {
-    pub person: String,
-    /// What forms contain.
-    pub csrf: String,
-    pub signed_in: bool,
-    /// Result of the last action, and whether it succeeded.
-    pub notice: Option<(bool, String)>,
-}
 
 /// Returns a person's name in a form that events can store.
 fn named(text: &str) -> Option<String> {
@@ -69,7 +49,7 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     };
     let Some(person) = person else {
         return match (&app.access, request.method()) {
-            (Access::Token(_), &Method::GET) if !page::is_live(headers) => redirect("/sign-in"),
+            (Access::Token(_), &Method::GET) if !frame::is_live(headers) => redirect("/sign-in"),
             (Access::Token(_), _) => Problem::new(StatusCode::UNAUTHORIZED, "please sign in").into_response(),
             _ => Problem::new(StatusCode::UNAUTHORIZED, "the proxy does not say who you are").into_response(),
         };
@@ -85,7 +65,7 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         signed_in: matches!(app.access, Access::Token(_)),
         notice,
     };
-    let shown = viewer.notice.is_some() && request.method() == Method::GET && !page::is_live(headers);
+    let shown = viewer.notice.is_some() && request.method() == Method::GET && !frame::is_live(headers);
     let mut request = match check(&app, &session, request).await {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
@@ -178,7 +158,7 @@ fn same_origin(headers: &HeaderMap) -> bool {
 /// Returns the page where people sign in.
 pub async fn sign_in_page(State(app): State<Arc<App>>) -> Response {
     match app.access {
-        Access::Token(_) => axum::response::Html(page::sign_in(None).0).into_response(),
+        Access::Token(_) => axum::response::Html(frame::sign_in(None).0).into_response(),
         _ => redirect("/"),
     }
 }
@@ -197,7 +177,7 @@ pub async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Response 
     else {
         // Slows down guessing.
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        let again = page::sign_in(Some("The token is wrong, or your name is missing."));
+        let again = frame::sign_in(Some("The token is wrong, or your name is missing."));
         return (StatusCode::UNAUTHORIZED, axum::response::Html(again.0)).into_response();
     };
     let begun = app.sessions.begin(&person);

@@ -3,10 +3,11 @@
 use super::app::{App, Visit};
 use super::filter;
 use super::form::Fields;
-use super::guard::{Viewer, tell};
+use super::guard::tell;
 use super::page::{self, Page};
 use super::problem::Problem;
 use super::search;
+use super::viewer::Viewer;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;

@@ -2,9 +2,10 @@
 
 use super::app::{App, Visit};
 use super::form::Fields;
-use super::guard::{Viewer, tell};
+use super::guard::tell;
 use super::page::{self, Page};
 use super::problem::Problem;
+use super::viewer::Viewer;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

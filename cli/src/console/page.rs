@@ -1,13 +1,8 @@
-//! The frame of every page, and the elements that pages consist of. `app.rs` decides when a page is made again.
+//! The elements that pages consist of. `page_cache.rs` decides when a page is made again.
 
-use super::app::App;
 use super::form::encoded;
-use super::guard::Viewer;
-use super::problem::Problem;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -30,154 +25,15 @@ impl Page {
 }
 
 /// Placeholder in shared pages for the token of each viewer. Random, so that no content can contain it.
-static TOKEN: LazyLock<String> = LazyLock::new(|| {
+pub static TOKEN: LazyLock<String> = LazyLock::new(|| {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
         .expect("the system has random numbers");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 });
 
-const MENU: [(&str, &str); 10] = [
-    ("/", "Overview"),
-    ("/executions", "Executions"),
-    ("/approvals", "Approvals"),
-    ("/jobs", "Bulk jobs"),
-    ("/work", "Queues and workers"),
-    ("/limits", "Limits and holds"),
-    ("/schedules", "Schedules"),
-    ("/definitions", "Definitions"),
-    ("/draft", "Try a draft"),
-    ("/check", "Health"),
-];
-
-/// Whether the browser only looks for changes.
-pub fn is_live(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-live")
-}
-
-/// Answers with a page, or with nothing if the browser already has it.
-pub fn respond(app: &App, viewer: &Viewer, uri: &Uri, headers: &HeaderMap, page: &Page) -> Response {
-    let version = hash(&page.body.0);
-    if let Some(known) = headers.get("x-live") {
-        if known.as_bytes() == version.as_bytes() {
-            return StatusCode::NO_CONTENT.into_response();
-        }
-        let body = page.body.0.replace(TOKEN.as_str(), &viewer.csrf);
-        return ([("x-version", version)], Html(body)).into_response();
-    }
-    Html(whole(app, viewer, uri, page, None)).into_response()
-}
-
-/// Answers to a form with the page that it is on.
-pub fn again(app: &App, viewer: &Viewer, uri: &Uri, page: &Page) -> Html<String> {
-    let address = uri.path_and_query().map_or("/", |address| address.as_str());
-    Html(whole(app, viewer, uri, page, Some(address)))
-}
-
-fn whole(app: &App, viewer: &Viewer, uri: &Uri, page: &Page, address: Option<&str>) -> String {
-    let notice = viewer.notice.as_ref().map(|(good, text)| {
-        // Scripts move the focus there, so that the result of an action is seen and read out.
-        html! { p.notice.bad[!good] role=(if *good { "status" } else { "alert" }) tabindex="-1" { (self::text(text)) } }
-    });
-    let person = html! {
-        p.person {
-            span.dim { "Acting as" } br; strong { (text(&viewer.person)) }
-            @if app.read_only { " (read-only)" }
-        }
-        @if viewer.signed_in { form method="post" action="/sign-out" { button.quiet { "Sign out" } } }
-    };
-    let main = html! { @if let Some(notice) = notice { (notice) } div #live data-version=(hash(&page.body.0)) data-address=[address] { (page.body) } };
-    let refresh = u64::try_from(app.refresh.as_millis()).unwrap_or(2000);
-    frame(&page.title, uri.path(), Some(refresh), person, main).0.replace(TOKEN.as_str(), &viewer.csrf)
-}
-
-fn frame(title: &str, path: &str, refresh: Option<u64>, person: Markup, main: Markup) -> Markup {
-    let here = |address: &str| {
-        path == address || address != "/" && path.strip_prefix(address).is_some_and(|rest| rest.starts_with('/'))
-    };
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · pg_workflow" }
-                link rel="stylesheet" href="/assets/console.css";
-                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
-                script src="/assets/console.js" defer {}
-            }
-            body data-refresh=[refresh] {
-                a.skip href="#main" { "Skip to content" }
-                header.side {
-                    a.brand href="/" { img src="/assets/icon.svg" alt="" width="22" height="22"; "pg_workflow" }
-                    nav aria-label="Main" {
-                        ul { @for (address, name) in MENU {
-                            li { a href=(address) aria-current=[here(address).then_some("page")] { (name) } }
-                        } }
-                    }
-                    (person)
-                }
-                main #main tabindex="-1" { p #away.notice.bad role="status" hidden {} (main) }
-            }
-        }
-    }
-}
-
-/// Returns the page of a problem.
-pub fn problem(problem: &Problem) -> Markup {
-    let away = problem.status == StatusCode::SERVICE_UNAVAILABLE;
-    let main = html! {
-        div #live data-version="" {
-            h1 { (problem.status.canonical_reason().unwrap_or("Problem")) }
-            section.card.trouble {
-                p { strong { (text(&problem.message)) } }
-                @if !problem.list.is_empty() { ul { @for one in &problem.list { li { (text(one)) } } } }
-                @if let Some(hint) = &problem.hint { p { (text(hint)) } }
-                p { a href="/" { "Go to the overview" } }
-            }
-        }
-    };
-    frame("Problem", "", away.then_some(2000), html! {}, main)
-}
-
-/// Answers a request for an unknown address.
-pub async fn nowhere() -> Problem {
-    Problem::missing("There is no such page")
-}
-
-/// Returns the page where people sign in.
-pub fn sign_in(trouble: Option<&str>) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Sign in · pg_workflow" }
-                link rel="stylesheet" href="/assets/console.css";
-                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
-            }
-            body.alone {
-                main #main {
-                    section.card {
-                        h1 { "Sign in to pg_workflow" }
-                        @if let Some(trouble) = trouble { p.notice.bad role="alert" { (trouble) } }
-                        form.stack method="post" action="/sign-in" {
-                            label { "Your name" input name="person" required maxlength="100" autocomplete="username"; }
-                            label { "Token" input name="token" type="password" required autocomplete="current-password"; }
-                            button.primary { "Sign in" }
-                        }
-                        p.dim { "Your name is recorded with everything that you do." }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn hash(text: &str) -> String {
+/// Returns a short text that is different for every content.
+pub fn hash(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     format!("{:x}", hasher.finish())

@@ -1,10 +1,8 @@
 //! Why a page could not be made, or an action failed.
 
 use super::hint;
-use super::page;
 use crate::exit_status::{MISSING, is_missing};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use pg_workflow_client::Error;
 
 /// What to do if the database is unavailable.
@@ -137,12 +135,6 @@ fn readable(detail: &str) -> Vec<String> {
         })
     };
     list.iter().filter_map(say).collect()
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        (self.status, axum::response::Html(page::problem(&self).0)).into_response()
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub enum State {
     Unserved(Option<DateTime<Utc>>),
 }
 
-/// Reads the queues, first waiting first.
+/// Reads the queues, longest waiting first.
 pub async fn read(pool: &PgPool) -> Result<Vec<Queue>, Problem> {
     let summaries = Engine::queue_summary(pool).await?;
     if summaries.is_empty() {

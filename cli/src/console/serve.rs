@@ -50,7 +50,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // If the process has run out of files, trying again at once would only use up the processor.
+                // If the process has run out of files, trying again at once would only waste processor time.
                 if !is_of_one_connection(&error) {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }

@@ -164,7 +164,7 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     all.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-/// Returns a cookie that scripts and other sites can not read, and that is sent only over TLS if it was set over TLS.
+/// Returns a cookie that scripts and other sites cannot read, and that is sent only over TLS if it was set over TLS.
 pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool) -> HeaderValue {
     let secure = if secure { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");

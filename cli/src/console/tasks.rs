@@ -1,8 +1,8 @@
 //! Tasks: those of an execution, counted by name and one by one, and one with all its data.
 
 use super::app::{App, Visit};
-use super::execution::{file, number};
-use super::form::{Fields, encoded};
+use super::download::file;
+use super::form::{Fields, encoded, number};
 use super::page::{self, Page};
 use super::problem::Problem;
 use axum::extract::{Path, State};

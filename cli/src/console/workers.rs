@@ -2,6 +2,7 @@
 
 use super::app::{App, Visit};
 use super::form::Fields;
+use super::frame;
 use super::overview::worker_table;
 use super::page::{self, Page};
 use super::problem::Problem;
@@ -84,7 +85,7 @@ fn claim_table(claims: &[ClaimDetail]) -> Markup {
 pub async fn check(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
     let deep = visit.uri.query() == Some("deep");
     // This reads all data, so it runs on request and not at each refresh of an open page.
-    if deep && page::is_live(&visit.headers) {
+    if deep && frame::is_live(&visit.headers) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     app.show(&visit, async |pool| {

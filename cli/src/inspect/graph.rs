@@ -41,7 +41,7 @@ enum Format {
     Png,
 }
 
-/// Draws.
+/// Draws a definition, a workflow or an execution.
 pub fn draw(arguments: Graph) -> crate::Ended {
     let Graph { drawing, format, .. } = &arguments;
     let kind = drawing.kind().or(format.picture());

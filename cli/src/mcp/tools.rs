@@ -177,7 +177,8 @@ impl Spec {
 }
 
 impl Spec {
-    /// Refuses arguments that the tool does not have: without a misspelt filter, it would concern more than was asked for.
+    /// Refuses arguments that the tool does not have: if it ignored a misspelt filter, it would affect more than was
+    /// asked for.
     pub fn admit(&self, arguments: &Value) -> Result<(), Failure> {
         let known: Vec<&str> = self.arguments.iter().map(|(name, ..)| *name).collect();
         let mut given = arguments.as_object().into_iter().flat_map(Map::keys);

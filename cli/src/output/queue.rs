@@ -1,5 +1,5 @@
-//! Standard error behind a queue, for a command that must not wait for whoever reads it: a terminal that is stopped with
-//! ^S, a pager, a pipe.
+//! Standard error behind a queue, for a command that must not wait for whoever reads it: a terminal that is stopped
+//! with ^S, a pager, a pipe.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// How many lines may wait. Further ones are dropped.
 const LINES: usize = 10_000;
-/// How often to say how many were.
+/// How often to report how many were dropped.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// How long the end of the program waits for lines to be read.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ struct Queue {
     written: Receiver<()>,
 }
 
-/// From now on, a thread writes standard error.
+/// Makes a thread write standard error from now on.
 pub fn open() -> io::Result<()> {
     let (lines, waiting) = sync_channel(LINES);
     let (writing, written) = channel::<()>();

@@ -10,7 +10,7 @@ use super::routes::Route;
 use crate::exit_status::Failure;
 use std::fmt::Write;
 
-/// Cluster for calls of workers, which time out; other calls may take long.
+/// Cluster for calls of workers, which time out; other calls may take a long time.
 const BOUNDED: &str = "workflow_router";
 const PATIENT: &str = "workflow_router_patient";
 

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::time::Duration;
 use tokio::process::Child;
 
-/// How often to look whether a group is gone.
+/// How often to check whether a group is gone.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The process group of a command. All its processes are killed when this value is dropped.

@@ -81,7 +81,7 @@ impl Told {
         self.message == "the worker cannot work on this server"
     }
 
-    /// What it is about. The same error stops all that a worker does: its polls, its heartbeats, its ticks.
+    /// Returns what it is about. The same error stops all that a worker does: its polls, its heartbeats, its ticks.
     fn subject(&self) -> String {
         match &self.error {
             Some(error) => format!("{error}{}", self.rest),

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow, PgExecutor, query_as, query_scalar};
 
-/// The first parts that have queued tasks, found one after the other in the index of the queue: its rows may be many.
+/// The first parts that have queued tasks, found one after the other in the index of the queue, which may have many
+/// rows.
 const QUEUED_PARTS: &str = "WITH RECURSIVE queued AS ( \
     SELECT (SELECT t.part FROM workflow.workflow_task_execution AS t WHERE t.queue_at IS NOT NULL ORDER BY t.part LIMIT 1) AS part, \
     1 AS number \
@@ -30,7 +31,7 @@ impl Engine {
 
     /// Returns a text that changes as soon as anything has been committed on the server, or work has become due that no
     /// tick processes. While it stays the same, so does everything else that can be read, except what depends on the
-    /// time. Reads only what is due; on a standby, the text tells how much has been replayed.
+    /// time. Reads only what is due; on a standby, the text says how much has been replayed.
     pub async fn fingerprint<'e>(executor: impl PgExecutor<'e>) -> Result<String> {
         Ok(query_scalar(
             "SELECT pg_catalog.concat_ws(' ', CASE WHEN pg_catalog.pg_is_in_recovery() \
@@ -111,8 +112,8 @@ impl Engine {
         .await?)
     }
 
-    /// Returns what executions are about, for example those whose tasks wait for an answer. Parameters whose stored size
-    /// exceeds this number of bytes are not read; a text with their size takes their place.
+    /// Returns what executions are about, for example those whose tasks wait for an answer. Parameters whose stored
+    /// size exceeds this number of bytes are not read; a text with their size takes their place.
     pub async fn execution_subjects<'e>(
         executor: impl PgExecutor<'e>,
         executions: &[i64],
@@ -134,8 +135,8 @@ impl Engine {
         .await?)
     }
 
-    /// Returns when tasks of each of these actions were last claimed, judging by the parts in which some are queued, up to
-    /// 64.
+    /// Returns when tasks of each of these actions were last claimed, judging by up to 64 parts in which some are
+    /// queued.
     pub async fn last_claims<'e>(executor: impl PgExecutor<'e>, actions: &[String]) -> Result<Vec<LastClaim>> {
         Ok(query_as(AssertSqlSafe(format!(
             "{QUEUED_PARTS} SELECT a.ref AS action_ref, pg_catalog.max(workflow.last_claim(q.part, a.ref)) AS claimed \

@@ -142,7 +142,7 @@ pub struct WorkflowStatus {
 
 impl WorkflowStatus {
     /// Deserializes the output of a completed execution; null if it has none. If the execution has not completed, the
-    /// error says why; what it put out nevertheless is in `output`.
+    /// error says why; any output that it has nevertheless is in `output`.
     pub fn output_as<T: DeserializeOwned>(&self) -> Result<T> {
         if self.status != ExecutionStatus::Completed {
             let (execution, status, message) = (self.execution, self.status, self.error_message.clone());

@@ -268,8 +268,8 @@ pub struct Outcome {
     pub may_retry: Option<bool>,
     /// Delay before the next retry, overriding the task's retry policy.
     pub retry_in: Option<Duration>,
-    /// For how long no other task may begin that is under one of the task's limits with the same key or, if the task
-    /// has no limits, that has its action.
+    /// How long other tasks must not begin: those under one of the task's limits with the same key or, if the task has
+    /// no limits, those of its action.
     pub hold_for: Option<Duration>,
     /// Progress of the task, for the next attempt.
     pub progress: Option<Value>,

@@ -37,7 +37,7 @@ impl Worker {
 }
 
 /// Longest lease that the engine grants.
-const LONGEST_LEASE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const MAX_LEASE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Builder of workers.
 #[must_use]
@@ -181,10 +181,7 @@ impl WorkerBuilder {
         require(!worker.name.is_empty() && worker.name.len() <= 200, "name must have 1 to 200 bytes");
         require(worker.concurrency > 0, "concurrency must be at least 1");
         require((1..=10_000).contains(&worker.batch_size), "batch_size must be 1 to 10000");
-        require(
-            !worker.lease.is_zero() && worker.lease <= LONGEST_LEASE,
-            "lease must be more than 0 and at most 30 days",
-        );
+        require(!worker.lease.is_zero() && worker.lease <= MAX_LEASE, "lease must be more than 0 and at most 30 days");
         require(worker.poll_interval >= Duration::from_millis(1), "poll_interval must be at least a millisecond");
         require(!worker.handlers.is_empty(), "there is no handler: add one with handler()");
         require(worker.handlers.len() <= 1000, "there are more than 1000 handlers");

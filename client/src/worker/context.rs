@@ -23,7 +23,7 @@ pub struct Context {
     pub(super) lost: CancellationToken,
     traceparent: Option<String>,
     progress: Arc<Mutex<Option<Value>>>,
-    /// Notified when a heartbeat is not to wait.
+    /// Notified when a heartbeat should be sent without waiting.
     beat: Arc<Notify>,
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 /// Minimum time between two heartbeats.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// A lease, and the progress that its handler has recorded since the last heartbeat.
 type Beat = (Lease, Option<Value>);
@@ -20,7 +20,7 @@ impl Worker {
     pub(super) async fn send_heartbeats(&self, held: &Held) -> Never {
         loop {
             // Handlers that ask all the time must not keep the server busy.
-            let pause = SHORTEST_PAUSE.min(self.lease / 3);
+            let pause = MIN_PAUSE.min(self.lease / 3);
             sleep(pause).await;
             let _ = timeout(self.lease / 3 - pause, held.beat.notified()).await;
             let beats = held.leases();

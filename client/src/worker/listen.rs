@@ -4,7 +4,7 @@
 //! it of tasks as they are queued. A hint ends the announcement: many tasks at once are one hint, and a busy worker
 //! costs those who start workflows nothing.
 
-use super::{LONGEST_BACKOFF, Never, Worker, jittered};
+use super::{MAX_BACKOFF, Never, Worker, jittered};
 use crate::{Engine, Result};
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Worker {
                 Ok(()) => SHORT_BACKOFF,
                 Err(error) => {
                     warn!(%error, "listening failed");
-                    LONGEST_BACKOFF
+                    MAX_BACKOFF
                 }
             };
             sleep(jittered(pause)).await;

@@ -3,7 +3,7 @@
 use super::handlers::{Handlers, Held};
 use super::listen::Hints;
 use super::room::Ask;
-use super::{CONNECTIONS, LONGEST_BACKOFF, Worker, jittered};
+use super::{CONNECTIONS, MAX_BACKOFF, Worker, jittered};
 use crate::{Answer, ClaimInput, Engine, Error, Outcome, Result};
 use serde_json::json;
 use sqlx::Postgres;
@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 /// multiplied by this.
 const IDLE_FACTOR: u32 = 8;
 /// Maximum number of reports per call.
-const LARGEST_REPORT: usize = 1000;
+const MAX_REPORTS: usize = 1000;
 
 /// A report that has not been acknowledged yet.
 struct Report {
@@ -155,7 +155,7 @@ impl<'w> Run<'w> {
     /// Reports outcomes and, when it is time to look for work, claims what there is room for, in one call. Actions with
     /// limits of their own take one further claim each. Returns how long to wait before looking for work again.
     async fn exchange(&mut self, looking: bool) -> Result<Duration> {
-        let reports = self.outbox.len().min(if self.singly { 1 } else { LARGEST_REPORT });
+        let reports = self.outbox.len().min(if self.singly { 1 } else { MAX_REPORTS });
         // A problem with a report must not be mistaken for a refused claim.
         let looking = looking && !self.singly;
         let mut asks = if looking { self.handlers.room.next_asks() } else { Vec::new() }.into_iter();
@@ -285,7 +285,7 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Makes a task fail whose result cannot be stored. Without a report the task would be executed again and again.
+    /// Fails a task whose result cannot be stored. Without a report the task would be executed again and again.
     fn replace(&mut self, report: Report, code: &str, message: String) {
         let Outcome { task, lease_token, .. } = report.outcome;
         error!(task, code, message, "the report cannot be accepted");
@@ -295,9 +295,9 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Whether calling again would not help. Refusals are permanent. If no call has ever succeeded, so are a database that
-    /// does not exist, does not let the role in or does not have the extension, and a connection without the encryption
-    /// that its options require. Everything else may be temporary.
+    /// Whether calling again would not help. Refusals are permanent. If no call has ever succeeded, so are a database
+    /// that does not exist, does not let the role in or does not have the extension, and a connection without the
+    /// encryption that its options require. Everything else may be temporary.
     fn is_final(&self, error: &Error) -> bool {
         match error {
             Error::Database(sqlx::Error::PoolClosed) => true,
@@ -308,7 +308,7 @@ impl<'w> Run<'w> {
 
     fn backoff(&mut self, error: &Error) -> Duration {
         self.errors += 1;
-        let wait = jittered((Duration::from_millis(50) * (1 << self.errors.min(10))).min(LONGEST_BACKOFF));
+        let wait = jittered((Duration::from_millis(50) * (1 << self.errors.min(10))).min(MAX_BACKOFF));
         warn!(%error, ?wait, unreported = self.outbox.len(), "retrying after an error");
         wait
     }

@@ -100,7 +100,8 @@ impl Cron {
         }
     }
 
-    /// Returns, if `local` is the first of two occurrences, the second before the clock is set back.
+    /// Returns the last second before the clock is set back if `local` is the first of two occurrences; otherwise
+    /// `None`.
     fn second_pass(&self, after: DateTime<Utc>, local: NaiveDateTime) -> Option<NaiveDateTime> {
         let LocalResult::Ambiguous(first, second) = self.zone.from_local_datetime(&local) else { return None };
         if first.to_utc() != after {

@@ -9,20 +9,17 @@ pub(crate) mod functions;
 pub mod opaque;
 pub mod overlay;
 pub mod template;
+pub mod values;
 
 use crate::bounds::Bounds;
 use crate::expression::template::{bound, compiled, metered};
+pub use crate::expression::values::{Data, data, json, json_text, parse_json, unreadable};
 use crate::interrupt;
-use crate::json;
 use minijinja::machinery::{self, Instructions};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use self_cell::self_cell;
-use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
-
-/// JSON as expressions see it: cheap to clone.
-pub type Data = Value;
 
 /// Why an expression could not be compiled or evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +31,7 @@ pub struct ExpressionError {
     pub message: String,
 }
 
-/// Identifies a compiled program of a graph.
+/// Identifier of a compiled program of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgramId(u32);
 
@@ -72,7 +69,7 @@ pub struct Programs {
     bounds: Bounds,
 }
 
-/// Collects the programs of a graph while it is compiled.
+/// Collector of a graph's programs, used while the graph is compiled.
 #[derive(Default)]
 pub struct Sources {
     list: Vec<String>,
@@ -139,8 +136,8 @@ impl Programs {
         &self.compiled.borrow_owner()[id.0 as usize]
     }
 
-    /// Returns the names that a program reads, with the member it reads: `vars.image`, `task.scan`, `result`. Calling
-    /// `task_status('scan')` counts as reading that task.
+    /// Returns the names that a program reads, each with the member that it reads: `vars.image`, `task.scan`, `result`.
+    /// Calling `task_status('scan')` counts as reading that task.
     pub fn names(&self, id: ProgramId) -> HashSet<String> {
         // Whatever was compiled can be parsed.
         let Ok(references) = template::references(self.source(id), &self.bounds) else { return HashSet::new() };
@@ -234,49 +231,6 @@ fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
     }
     let text = compiled::template(source).map(Program::Text);
     text.map_err(|error| ExpressionError { expression: source.to_owned(), message: explain(&error) })
-}
-
-/// Converts JSON to data. Its producer has limited its depth.
-pub fn data(value: &serde_json::Value) -> Data {
-    use serde_json::Value as Json;
-    match value {
-        Json::Array(list) => Value::from(interrupt::checked(list).map(data).collect::<Vec<_>>()),
-        Json::Object(map) => Value::from_pairs(interrupt::checked(map).map(|(key, value)| (key.as_str(), data(value)))),
-        // Any JSON is data: nothing in it can be rejected.
-        scalar => Value::deserialize(scalar).unwrap_or_default(),
-    }
-}
-
-/// Converts data to JSON. Settled data has a limited depth.
-pub fn json(data: &Data) -> serde_json::Value {
-    use serde_json::Value as Json;
-    interrupt::check();
-    match data.kind() {
-        ValueKind::Seq => data.try_iter().into_iter().flatten().map(|item| json(&item)).collect(),
-        ValueKind::Map => {
-            let pairs = data.as_object().and_then(|object| object.try_iter_pairs()).into_iter().flatten();
-            Json::Object(
-                pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), json(&value))).collect(),
-            )
-        }
-        _ => serde_json::to_value(data).unwrap_or_default(),
-    }
-}
-
-/// Converts data to JSON text, as the database stores it.
-pub fn json_text(data: &Data) -> String {
-    // Settled data always serializes: its keys are text, and it contains no functions.
-    json::to_text(data).unwrap_or_else(|_| "null".to_owned())
-}
-
-/// Parses JSON text into data. The error says why that failed.
-pub fn parse_json(text: &str) -> Result<Data, String> {
-    json::from_text(text).map_err(|error| error.to_string())
-}
-
-/// Returns a placeholder for a stored value that cannot be read: only expressions that use it fail.
-pub fn unreadable(message: String) -> Data {
-    Value::from(minijinja::Error::new(minijinja::ErrorKind::BadSerialization, message))
 }
 
 /// Checks that the database can store a text.

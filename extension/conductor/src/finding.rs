@@ -1,4 +1,4 @@
-//! Problems of a definition: a code, the location and the fix.
+//! Problems with a definition: a code, the location and the fix.
 
 use crate::code::Code;
 use serde::Serialize;

@@ -4,26 +4,25 @@
 pub(crate) mod cancelling_joins;
 mod closing;
 mod compile;
+mod compile_task;
 pub(crate) mod linear_path;
+pub mod needs;
+pub mod node;
 pub(crate) mod node_set;
-pub mod read_set;
+mod read_set;
+mod shape;
 pub(crate) mod undo;
 
 use crate::bounds::Bounds;
-use crate::expression::{ProgramId, Programs, Rendering};
+use crate::expression::{Programs, Rendering};
+use crate::graph::needs::Needs;
+pub use crate::graph::node::Node;
+pub use crate::graph::node_set::NodeId;
 use crate::graph::node_set::NodeSet;
-use crate::graph::read_set::Needs;
-pub use crate::graph::undo::Undo;
 use crate::interrupt;
-use crate::language::definition::{
-    Backoff, CancellationPolicy, Definition, ItemCount, OnItemFailure, RerunRule, Rest, Retry as RetrySpec, UndoOn,
-    UndoOrder, WhenFull,
-};
+use crate::language::definition::{CancellationPolicy, Definition, RerunRule, UndoOn, UndoOrder, WhenFull};
 use crate::language::schema::Schema;
-use std::collections::{HashMap, HashSet};
-
-/// A task's number in its graph.
-pub type NodeId = u32;
+use std::collections::HashMap;
 
 /// A compiled definition.
 pub struct Graph {
@@ -78,217 +77,10 @@ pub struct Graph {
 
 /// How many executions may run at once.
 pub struct Concurrency {
-    /// The key per which executions are counted; `None` if they are all counted together.
+    /// The key by which executions are counted; `None` if they are all counted together.
     pub key: Option<Rendering>,
     /// What a start does if the maximum number of executions are already running.
     pub when_full: WhenFull,
-}
-
-/// A compiled task.
-#[derive(Default)]
-pub struct Node {
-    /// The task's name.
-    pub name: String,
-    /// Action for a worker; `None` if it is a routing task, or waits for a signal.
-    pub action: Option<Rendering>,
-    /// The signal that it waits for.
-    pub signal: Option<Rendering>,
-    /// Seconds after which its wait times out unless the wait is extended.
-    pub heartbeat: Option<u32>,
-    /// Schema of the signal's payload.
-    pub signal_schema: Option<Schema>,
-    /// The action's input.
-    pub input: Option<Rendering>,
-    /// Condition; if false, the task is skipped.
-    pub when: Option<ProgramId>,
-    /// Seconds before it can be claimed.
-    pub delay: Option<Rendering>,
-    /// Seconds that an attempt or a wait may take.
-    pub timeout: Option<Rendering>,
-    /// Number of distinct inbound tasks it waits for; `None` if it is not a join.
-    pub join: Option<u32>,
-    /// Tasks that are cancelled once the join has fired: all that can lead to it. `None` if they continue.
-    pub cancels: Option<NodeSet>,
-    /// Runs it once per item.
-    pub items: Option<Items>,
-    /// Retries it after a failure.
-    pub retry: Option<Retry>,
-    /// Runs it again after a success.
-    pub repeat: Option<Repeat>,
-    /// Whether its input reads the result of the previous repetition, and is therefore rendered for each one.
-    pub renders_each_input: bool,
-    /// Published on success, before any transition is tested.
-    pub publish: Vec<(String, Rendering)>,
-    /// The transitions.
-    pub next: Vec<Transition>,
-    /// Number of distinct tasks that lead to it.
-    pub inbound: u32,
-    /// Whether several transitions reach it, and it is neither a join nor in a cycle: each way in opens a route.
-    pub split: bool,
-    /// Whether it is in a cycle.
-    pub in_cycle: bool,
-    /// Whether it is in a cycle or a cycle leads to it, so that it may run more than once on the same route.
-    pub repeats: bool,
-    /// Whether it still runs once the execution has stopped: it cannot be reached without a failure.
-    pub closing: bool,
-    /// Whether every way to it passes a transition to `fail`, or the `finally` task.
-    pub beside_fail: bool,
-    /// Whether it is the `finally` task, or follows from it.
-    pub follows_finally: bool,
-    /// Whether its failure may start other tasks.
-    pub handles_failures: bool,
-    /// The task whose success is the only way to reach it.
-    pub follows: Option<NodeId>,
-    /// Higher goes first.
-    pub priority: i32,
-    /// Number of workers that may lose it before it is abandoned; `None` for the setting's value.
-    pub max_lost_leases: Option<u32>,
-    /// The limits that it is under, each with its key; without a key, a limit counts everything together.
-    pub limits: Vec<(String, Option<Rendering>)>,
-    /// The undo of the task.
-    pub undo: Option<Undo>,
-    /// The task that it undoes; `None` if it is one of the definition's own tasks.
-    pub undoes: Option<NodeId>,
-    /// What may be read when it completes.
-    pub success_needs: Needs,
-    /// What may be read when it ends in any other way.
-    pub failure_needs: Needs,
-}
-
-/// A compiled transition.
-pub struct Transition {
-    /// Fires if this holds; `None` for always.
-    pub when: Option<ProgramId>,
-    /// Published when it fires.
-    pub publish: Vec<(String, Rendering)>,
-    /// Where it leads, in order.
-    pub targets: Vec<Target>,
-    /// The error that the workflow fails with.
-    pub error: Option<Rendering>,
-}
-
-/// Where a transition leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// To a task.
-    Task(NodeId),
-    /// Onward; a failure remains a failure.
-    Continue,
-    /// Nowhere; a failure counts as handled.
-    Noop,
-    /// The workflow fails.
-    Fail,
-}
-
-/// A compiled `with_items`.
-pub struct Items {
-    /// Yields the list.
-    pub items: Rendering,
-    /// Keys of `item`; empty if `item` is the item itself.
-    pub names: Vec<String>,
-    /// Label of an item, for display.
-    pub label: Option<Rendering>,
-    /// Maximum number of items that may be claimable or running at once.
-    pub concurrency: Option<Rendering>,
-    /// Number of items grouped into one task.
-    pub batch_size: Option<Rendering>,
-    /// Effect of a failed item on the rest.
-    pub on_item_failure: OnItemFailure,
-    /// Number of failures tolerated.
-    pub max_failures: Option<ItemCount>,
-    /// Number of successes that are enough.
-    pub min_successes: Option<ItemCount>,
-    /// What happens to running items then.
-    pub rest: Rest,
-}
-
-impl Items {
-    /// Returns how many of a number of items must complete, or `None` for all that are not tolerated failures.
-    pub(crate) fn needed(&self, total: u32) -> Option<u32> {
-        self.min_successes.map(|count| match count {
-            ItemCount::Count(count) => count,
-            ItemCount::Percent(percent) => (f64::from(total) * percent / 100.0).ceil() as u32,
-        })
-    }
-
-    /// Returns how many failed items a task tolerates before no new item starts. `None` means that all items run, and
-    /// none may fail.
-    pub(crate) fn tolerated(&self, total: u32) -> Option<u32> {
-        if let Some(needed) = self.needed(total) {
-            return Some(total.saturating_sub(needed));
-        }
-        match (self.on_item_failure, self.max_failures) {
-            (_, Some(ItemCount::Count(count))) => Some(count),
-            (_, Some(ItemCount::Percent(percent))) => Some((f64::from(total) * percent / 100.0).floor() as u32),
-            (OnItemFailure::FailFast, None) => Some(0),
-            (OnItemFailure::Continue, None) => None,
-        }
-    }
-}
-
-/// A compiled `retry`.
-pub struct Retry {
-    /// Maximum number of retries.
-    pub count: Rendering,
-    /// Seconds before the first retry.
-    pub delay: Option<Rendering>,
-    /// Retries only if this holds; `None` to retry after any failure.
-    pub when: Option<ProgramId>,
-    /// Whether the condition is evaluated after a success, too.
-    pub after_success: AfterSuccess,
-    /// Whether the count applies to all items of a task together.
-    pub together: bool,
-    /// Growth, limits and jitter.
-    pub spec: RetrySpec,
-}
-
-/// A compiled `repeat`.
-pub struct Repeat {
-    /// Condition that ends it.
-    pub until: ProgramId,
-    /// Seconds before each repetition.
-    pub delay: Option<Rendering>,
-    /// How the delay grows.
-    pub growth: Growth,
-    /// Maximum number of repetitions.
-    pub max: Rendering,
-    /// Seconds after the first attempt was scheduled past which no repetition starts.
-    pub timeout: Option<u64>,
-}
-
-/// How the delay before an attempt grows.
-#[derive(Debug, Clone, Copy)]
-pub struct Growth {
-    /// The rule of growth.
-    pub backoff: Backoff,
-    /// Base of exponential growth.
-    pub factor: f64,
-    /// Maximum delay, in seconds.
-    pub max_delay: Option<f64>,
-}
-
-/// Whether a retry condition is evaluated after a success. It is meant for failures unless it says otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AfterSuccess {
-    /// It is not.
-    #[default]
-    No,
-    /// It reads the result; if it cannot be evaluated, it does not hold.
-    IfReadable,
-    /// It tests how the task ended.
-    Yes,
-}
-
-impl AfterSuccess {
-    /// Returns whether a condition is evaluated after a success, judging by the names it reads.
-    fn of(names: &HashSet<String>) -> AfterSuccess {
-        let reads = |name: &str| names.contains(name);
-        match () {
-            () if reads("succeeded") || reads("completed") => AfterSuccess::Yes,
-            () if reads("result") => AfterSuccess::IfReadable,
-            () => AfterSuccess::No,
-        }
-    }
 }
 
 impl Graph {
@@ -321,37 +113,5 @@ impl Graph {
             })
         });
         serde_json::json!({"tasks": tasks.collect::<Vec<_>>(), "transitions": transitions.collect::<Vec<_>>()})
-    }
-}
-
-impl Node {
-    /// Whether it has neither an action nor a signal to wait for.
-    pub fn is_routing(&self) -> bool {
-        self.action.is_none() && self.signal.is_none()
-    }
-
-    /// Whether the task may run again after a success: it may be retried or repeated.
-    pub fn may_run_again_after_success(&self) -> bool {
-        self.repeat.is_some() || self.retry.as_ref().is_some_and(|retry| retry.after_success != AfterSuccess::No)
-    }
-
-    /// Whether its definition has an `undo`.
-    pub fn has_undo(&self) -> bool {
-        self.undo.as_ref().is_some_and(|undo| undo.call.is_some())
-    }
-
-    /// Returns the tasks that its transitions lead to.
-    pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.next.iter().flat_map(Transition::successors)
-    }
-}
-
-impl Transition {
-    /// Returns the tasks that it leads to.
-    pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.targets.iter().filter_map(|target| match target {
-            Target::Task(node) => Some(*node),
-            _ => None,
-        })
     }
 }

@@ -1,10 +1,10 @@
-//! JSON text to values and back. Large texts take long, so the host can interrupt both.
+//! JSON text to values and back. Large texts take a long time, so the host can interrupt both.
 
 use crate::interrupt::Checked;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Texts shorter than this are read in one go, which is faster and takes less than a millisecond.
+/// Length in bytes below which a text is read in one go, which is faster and takes less than a millisecond.
 const SHORT: usize = 1 << 16;
 
 /// Reads JSON text.

@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::engine::bulk::ActsFor;
-use crate::engine::finish::take_up;
+use crate::engine::finish::process_pending;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
@@ -33,7 +33,7 @@ fn workflow_lock_executions(
         Spi::connect(|client| {
             let sql = include_str!("../../queries/lock_executions.sql");
             let locked = numbers(statements::run(client, sql, &[executions.into()])?, 1)?;
-            take_up(client, now, locked, None).map(drop)
+            process_pending(client, now, locked, None).map(drop)
         })?;
         return Ok(());
     }

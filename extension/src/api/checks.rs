@@ -1,6 +1,6 @@
 //! Checks of arguments, and errors, for functions written in SQL.
 
-use crate::argument::{MOST_KEY_BYTES, check_length};
+use crate::argument::{MAX_KEY_BYTES, check_length};
 use crate::engine::attributes;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 #[pg_extern(sql = false)]
 fn workflow_check_key(name: Option<&str>, value: Option<&str>) -> Result<(), ErrorReport> {
     if let Some(value) = value {
-        check_length(name.unwrap_or("value"), value, MOST_KEY_BYTES)?;
+        check_length(name.unwrap_or("value"), value, MAX_KEY_BYTES)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::engine::refused_leases;
-use crate::engine::report::check_size;
+use crate::engine::task_report::check_size;
 use crate::error::Error;
 use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::clock;

@@ -1,5 +1,4 @@
-//! Functions of schema `workflow` that only SQL of our own calls: ids, the clock, tokens, and what a transaction is
-//! doing.
+//! Functions of schema `workflow` that only our own SQL calls: ids, the clock, tokens, and what a transaction is doing.
 
 use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::clock;

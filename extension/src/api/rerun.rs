@@ -1,6 +1,6 @@
 //! Rerunning executions that ended without success, on request.
 
-use crate::argument::{MOST_ELEMENTS, check_count, check_reason};
+use crate::argument::{MAX_ELEMENTS, check_count, check_reason};
 use crate::engine::advance::Advance;
 use crate::engine::called_executions;
 use crate::engine::family_lock::Family;
@@ -177,7 +177,7 @@ fn wanted(
     detail.extend(routes.as_ref().map(|routes| ("routes".to_owned(), json!(routes))));
     detail.extend(reset_items.then(|| ("reset_items".to_owned(), json!(true))));
     let names = tasks.unwrap_or_default();
-    check_count("tasks", names.len(), MOST_ELEMENTS)?;
+    check_count("tasks", names.len(), MAX_ELEMENTS)?;
     let routes = routes.unwrap_or_else(|| vec![Some(0); names.len()]);
     if routes.len() != names.len() {
         return Err(mismatch());

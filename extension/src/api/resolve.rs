@@ -1,8 +1,8 @@
 //! Resolving tasks manually.
 
 use crate::argument::check_reason;
-use crate::engine::report::check_size;
 use crate::engine::resolve::Resolution;
+use crate::engine::task_report::check_size;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;

@@ -20,7 +20,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 /// Maximum number of executions that one call examines in order of creation.
-const MOST_EXAMINED: usize = 10_000;
+const MAX_EXAMINED: usize = 10_000;
 
 /// Number of executions examined in order of creation before the index of attributes is used.
 const EXAMINED_FIRST: usize = 1_000;
@@ -30,7 +30,7 @@ const FAILURES_EXAMINED_FIRST: usize = 5_000;
 
 /// Maximum number of executions with the wanted attributes that are taken from the attribute index; if there are more,
 /// searching in order of creation is faster.
-const MOST_BY_ATTRIBUTES: usize = 10_000;
+const MAX_BY_ATTRIBUTES: usize = 10_000;
 
 /// Length of the first span of time, in microseconds.
 const FIRST_SPAN: i64 = 60_000_000;
@@ -39,7 +39,7 @@ const FIRST_SPAN: i64 = 60_000_000;
 const GROWTH: i64 = 8;
 
 /// Minimum number of executions to take from a span for each workflow.
-const LEAST_OF_EACH: usize = 16;
+const MIN_OF_EACH: usize = 16;
 
 /// A position in the order of executions: creation time and id.
 type Place = (TimestampWithTimeZone, i64);
@@ -58,7 +58,7 @@ struct Filter {
     has_failed_task: Option<bool>,
 }
 
-/// Executions found, each with its position. An entry without an id tells how far the search has got.
+/// Executions found, each with its position. An entry without an id says how far the search has got.
 type Found = Vec<(Option<i64>, Place)>;
 
 /// A search in progress.
@@ -98,7 +98,7 @@ impl Search<'_, '_> {
             if self.found.len() == self.max_rows {
                 return Ok(self.found);
             }
-            if self.examined >= MOST_EXAMINED {
+            if self.examined >= MAX_EXAMINED {
                 self.found.push((None, self.below));
                 return Ok(self.found);
             }
@@ -113,9 +113,9 @@ impl Search<'_, '_> {
         let left = if self.filter.attributes.is_some() && self.examined < first {
             first - self.examined
         } else {
-            MOST_EXAMINED - self.examined
+            MAX_EXAMINED - self.examined
         };
-        let each = (2 * left / definitions.len()).clamp(LEAST_OF_EACH, left.max(LEAST_OF_EACH));
+        let each = (2 * left / definitions.len()).clamp(MIN_OF_EACH, left.max(MIN_OF_EACH));
         let newest = self.newest(definitions, from, each)?;
         let mut full: Option<Place> = None;
         for rows in newest.chunk_by(|(a, _), (b, _)| a == b) {
@@ -201,9 +201,9 @@ impl Search<'_, '_> {
     /// Returns the positions of all executions with the wanted attributes that are still to be examined, newest first;
     /// `None` if there are too many.
     fn by_attributes(&self) -> Result<Option<Vec<Place>>, Error> {
-        let arguments = [self.filter.attributes.into(), (MOST_BY_ATTRIBUTES as i64 + 1).into()];
+        let arguments = [self.filter.attributes.into(), (MAX_BY_ATTRIBUTES as i64 + 1).into()];
         let rows = statements::run(self.client, include_str!("../../queries/find_by_attributes.sql"), &arguments)?;
-        if rows.len() > MOST_BY_ATTRIBUTES {
+        if rows.len() > MAX_BY_ATTRIBUTES {
             return Ok(None);
         }
         let mut places = read(rows, place)?;

@@ -1,8 +1,8 @@
 //! `workflow_signal`.
 
-use crate::argument::{MOST_KEY_BYTES, check_length};
-use crate::engine::report::check_size;
+use crate::argument::{MAX_KEY_BYTES, check_length};
 use crate::engine::signal::Signal;
+use crate::engine::task_report::check_size;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
@@ -21,8 +21,8 @@ fn workflow_signal(
 ) -> Result<String, ErrorReport> {
     let name = name.ok_or_else(|| Error::missing("name"))?;
     let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
-    check_length("name", name, MOST_KEY_BYTES)?;
-    key.map_or(Ok(()), |key| check_length("key", key, MOST_KEY_BYTES))?;
+    check_length("name", name, MAX_KEY_BYTES)?;
+    key.map_or(Ok(()), |key| check_length("key", key, MAX_KEY_BYTES))?;
     check_size("the payload", payload.map_or(0, Jsonb::bytes))?;
     check_size("the error", error.map_or(0, Jsonb::bytes))?;
     if payload.is_some() && error.is_some() {

@@ -1,6 +1,6 @@
 //! Starting executions.
 
-use crate::argument::{MOST_KEY_BYTES, check_count, check_length};
+use crate::argument::{MAX_KEY_BYTES, check_count, check_length};
 use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::attributes;
@@ -27,7 +27,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 /// Maximum number of executions that a call can start.
-const MOST_EXECUTIONS: usize = 10_000;
+const MAX_EXECUTIONS: usize = 10_000;
 
 /// Valid priorities of a start, in minutes of waiting.
 const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
@@ -107,11 +107,11 @@ impl Terms {
     }
 
     /// Starts an execution for each element of `parameters`, with the corresponding elements of `given`. Returns their
-    /// ids in order, with none for an execution that is skipped because the maximum number is already running.
+    /// ids in order, and `None` for an execution that is skipped because the maximum number is already running.
     fn start(self, parameters: Vec<Option<Jsonb>>, given: Given) -> Result<Vec<Option<i64>>, Error> {
         let Terms { reference, priority, part, now, delay, is_timed, run_at, hook_depth, traceparent } = self;
         let Given { keys, times, attributes, traceparents } = given;
-        keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
+        keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MAX_KEY_BYTES))?;
         attributes.iter().try_for_each(|given| attributes::check(*given))?;
         // Executions without a key all go to one part, so that the call writes to few places.
         let keyless = part.map_or_else(|| foreign_parts::default_part(None), Ok)?;
@@ -232,7 +232,7 @@ fn workflow_start_many(
     let mut rows = RowSet::of_call(fcinfo);
     let terms = Terms { traceparent: of_session(), ..Terms::check(reference, priority, run_at, part)? };
     let List(parameters) = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    check_count("executions", parameters.len(), MOST_EXECUTIONS)?;
+    check_count("executions", parameters.len(), MAX_EXECUTIONS)?;
     let given = Given {
         keys: one_each(parameters.len(), keys, "idempotency_keys", "key")?,
         attributes: one_each(parameters.len(), attributes, "attributes", "object")?,

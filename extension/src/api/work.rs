@@ -4,7 +4,7 @@ use crate::caller::Caller;
 use crate::engine::claim::claim;
 use crate::engine::finish::{Finished, finish};
 use crate::engine::refused_leases;
-use crate::engine::report::{Answer, TaskReport, WorkerReport};
+use crate::engine::task_report::{Answer, TaskReport, WorkerReport};
 use crate::error::{Error, Refusal};
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
@@ -22,13 +22,13 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 /// Maximum number of reports per call.
-const MOST_OUTCOMES: usize = 10_000;
+const MAX_OUTCOMES: usize = 10_000;
 
 /// Reads the reports, unless there are too many for one call.
 fn read(outcomes: Option<AnyElement>) -> Result<Vec<TaskReport>, Error> {
     let outcomes = TaskReport::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
     match outcomes.len() {
-        0..=MOST_OUTCOMES => Ok(outcomes),
+        0..=MAX_OUTCOMES => Ok(outcomes),
         more => {
             Err(Error::refused(Code::LIMIT_EXCEEDED, "too many outcomes", "Report at most 10000 outcomes per call.")
                 .with_detail(format!("There are {more}.")))

@@ -1,4 +1,4 @@
-//! Advancing executions: passes events to the conductor and writes its changes to the tables, until nothing is left to
+//! Advances executions: passes events to the conductor and writes its changes to the tables, until nothing is left to
 //! do.
 
 use crate::engine::own_report::OwnReport;
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 /// call workflows could keep a call busy forever.
 const OWN_TASKS: usize = 10_000;
 
-/// Maximum number of executions that one call reaches besides the one it is about.
+/// Maximum number of executions that one call reaches besides the one it was made for.
 pub const MAX_REACHED: usize = 1000;
 
 /// The executions that one call advances. They are locked.

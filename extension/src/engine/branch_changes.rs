@@ -7,12 +7,12 @@ use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::store::run::Run;
 use conductor::engine::published::{Entry, KnownChanges, number_of, own_change};
-use conductor::graph::read_set::Needs;
+use conductor::graph::needs::Needs;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads the changes that reports need, by execution: those visible to the reported tasks, given their contexts, if
-/// variables are read, and those that their branches add to.
+/// Reads the changes that reports need, by execution: if variables are read, those that the reported tasks see in their
+/// contexts; and those that their branches add to.
 pub fn load<'r>(
     client: &SpiClient,
     wanted: impl Iterator<Item = (&'r Run, &'r Needs, Vec<&'r [u32]>)>,

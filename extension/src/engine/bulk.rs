@@ -10,12 +10,12 @@ thread_local! {
     static AUTHOR: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Returns on whose behalf the session is acting; `None` if on its own.
+/// Returns the name of whoever the session is acting for; `None` if it acts for itself.
 pub fn author() -> Option<String> {
     AUTHOR.with_borrow(Clone::clone)
 }
 
-/// Makes the session act on someone's behalf until it goes out of scope.
+/// Guard that makes the session act on someone's behalf until it is dropped.
 pub struct ActsFor;
 
 impl ActsFor {

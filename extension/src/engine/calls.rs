@@ -1,9 +1,9 @@
-//! Calls of workflows: starts the called executions, and reruns those that an earlier attempt has started.
+//! Calls of workflows: starts the called executions, and reruns those that an earlier attempt started.
 
 use crate::engine::advance::Advance;
 use crate::engine::own_report::OwnReport;
 use crate::engine::postponed::postpone;
-use crate::engine::rerun::{self, Recall};
+use crate::engine::rerun::{self, RepeatedCall};
 use crate::engine::{start, startable};
 use crate::error::Error;
 use crate::limits::take::{LimitKey, adopt, request_recount, take};
@@ -105,11 +105,11 @@ fn call_again(advance: &mut Advance, calls: Vec<(Call, i64)>) -> Result<Vec<Call
         runs.insert(rows.get::<i64>(2)?.unwrap_or_default(), rows.get::<i64>(1)?.unwrap_or_default());
     }
     advance.load(runs.values().copied().collect())?;
-    let recall = |(call, child): &(Call, i64)| {
-        runs.get(child).map(|child| Recall { task: call.task, run: call.run, child: *child })
+    let repeated = |(call, child): &(Call, i64)| {
+        runs.get(child).map(|child| RepeatedCall { task: call.task, run: call.run, child: *child })
     };
-    let recalls: Vec<Recall> = calls.iter().filter_map(recall).collect();
-    let going = rerun::children(advance, &recalls)?;
+    let repeated: Vec<RepeatedCall> = calls.iter().filter_map(repeated).collect();
+    let going = rerun::children(advance, &repeated)?;
     let (mut anew, mut busy, mut linked) = (Vec::new(), Vec::new(), Vec::new());
     for (call, child) in calls {
         match runs.get(&child) {

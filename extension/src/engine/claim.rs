@@ -1,7 +1,7 @@
 //! Claims: validating requests and giving tasks to workers.
 
 use crate::engine::expired_leases::expire_leases;
-use crate::engine::finish::take_up_all;
+use crate::engine::finish::process_all_pending;
 use crate::engine::strays::{Queue, put_back_strays};
 use crate::error::Error;
 use crate::limits;
@@ -23,13 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Minimum number of executions whose pending reports a claim processes, if there are that many.
-const TAKEN_UP: i32 = 100;
+const MIN_PENDING_PROCESSED: i32 = 100;
 
 /// Number of limit keys that a claim checks when tasks may have become claimable.
 const CHECKED_KEYS: i32 = 100;
 
 /// Maximum number of times that a claim searches a part again because the tasks it found must not start.
-const MOST_ROUNDS: usize = 10;
+const MAX_ROUNDS: usize = 10;
 
 /// Tasks that a call has claimed so far.
 struct Claimed {
@@ -76,7 +76,9 @@ pub fn claim(
     // The queue is exhausted: look for reports that nobody has processed, and for expired leases.
     if !claimed.is_full() {
         let parts = asking.foreign.restrict(&asking.parts);
-        if take_up_all(client, now, (asking.wanted as i32).max(TAKEN_UP), &parts, None)?.reports > 0 {
+        if process_all_pending(client, now, (asking.wanted as i32).max(MIN_PENDING_PROCESSED), &parts, None)?.reports
+            > 0
+        {
             claim_parts(client, now, asking, &mut claimed)?;
         }
     }
@@ -184,7 +186,7 @@ fn claim_from(
     actions: &[String],
     claimed: &mut Claimed,
 ) -> Result<(), Error> {
-    for round in 0..MOST_ROUNDS {
+    for round in 0..MAX_ROUNDS {
         let may_find_more = claim_once(client, now, asking, place, actions, claimed)?;
         if claimed.is_full() || !may_find_more {
             break;
@@ -262,7 +264,7 @@ fn claim_once(
     Ok(has_deferred && (has_found_enough || is_alone))
 }
 
-/// Makes queued tasks wait, too, if they are under limits that others had to wait for.
+/// Defers queued tasks, too, if they are under limits that others had to wait for.
 fn defer_queued(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -279,7 +281,7 @@ fn defer_queued(
     Ok(())
 }
 
-/// Makes those of the most recently claimed tasks wait that must not start yet. Returns whether there were any.
+/// Defers the most recently claimed tasks that must not start yet. Returns whether there were any.
 fn defer(
     client: &SpiClient,
     now: TimestampWithTimeZone,

@@ -65,8 +65,7 @@ pub fn control(
         Action::Cancel if status == Status::Canceling => family.cancel_again()?,
         Action::Cancel if status != Status::Running => notify_closing(execution, status),
         Action::Cancel => {
-            // Logged first, because the events of the executions that the cancel reaches are derived from the one that
-            // it came from.
+            // Logged first, because the events of the executions that the cancel reaches are derived from this one.
             control_log::add(client, execution, "cancel", reason, None, Vec::new(), now)?;
             family.advance.apply(family.id, |conductor| conductor.cancel())?;
             settle(&mut family.advance, None)?;

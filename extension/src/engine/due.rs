@@ -1,8 +1,8 @@
-//! Due work: where it is looked for, and how it is locked and ended. What is done about it when its time has come is in
+//! Due work: where to look for it, and how to lock and end it. What happens when its time has come is in
 //! [`timeouts`](crate::engine::timeouts) and in the modules that [`tick`](crate::engine::tick) calls.
 
 use crate::engine::finish::finish;
-use crate::engine::report::{TaskReport, WorkerReport};
+use crate::engine::task_report::{TaskReport, WorkerReport};
 use crate::error::Error;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
@@ -38,7 +38,7 @@ pub fn lock_runs(client: &SpiClient, tasks: Vec<i64>) -> Result<BTreeSet<i64>, E
     Ok(numbers(rows, 1)?.into_iter().collect())
 }
 
-/// Ends tasks through reports of the engine's own, each with how it ended and its error.
+/// Ends tasks through the engine's own reports. Each task comes with its final status and its error.
 pub fn end(
     client: &SpiClient,
     now: TimestampWithTimeZone,

@@ -105,9 +105,8 @@ impl LostTask {
     }
 }
 
-/// Returns those of the lost tasks, whose executions are locked, that are no longer needed. Most such tasks ended at
-/// the moment that they became unnecessary, but a task that was being reported at that moment was skipped, and its
-/// report may not have been committed.
+/// Returns the lost tasks that are no longer needed. Their executions are locked. Most tasks end the moment they become
+/// unnecessary, but one that was being reported at that moment was skipped, and its report may not have been committed.
 fn needless(client: &SpiClient, now: TimestampWithTimeZone, lost: &[LostTask]) -> Result<Vec<i64>, Error> {
     let mut advance = Advance::new(client, now, BTreeMap::new());
     advance.load(lost.iter().map(|task| task.run).collect::<BTreeSet<_>>().into_iter().collect())?;

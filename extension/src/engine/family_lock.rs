@@ -3,7 +3,7 @@
 use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::advance::MAX_REACHED;
-use crate::engine::finish::take_up;
+use crate::engine::finish::process_pending;
 use crate::error::Error;
 use crate::pg::statements;
 use conductor::code::Code;
@@ -23,7 +23,7 @@ pub struct Family<'c, 'conn> {
     pub ancestors: Vec<i64>,
     /// Executions below it that have not ended, the nearest first. Incomplete if there are too many for one call.
     pub descendants: Vec<i64>,
-    /// Those of them, possibly including this execution itself, that may have called others, which are left to
+    /// Executions among these, possibly including this one, that may have called others; those others are left to
     /// workflow_tick.
     pub unvisited: Vec<i64>,
 }
@@ -38,7 +38,7 @@ pub enum Patience {
     SkipCalled,
 }
 
-/// Locks from the top down, which is the only order in use: a locked execution starts no new calls.
+/// Locks from the top down, which is the only order used: a locked execution starts no new calls.
 pub fn lock<'c, 'conn>(
     client: &'c SpiClient<'conn>,
     now: TimestampWithTimeZone,
@@ -68,7 +68,7 @@ pub fn lock<'c, 'conn>(
         }
     };
     let (descendants, unvisited) = lock_descendants(client, id, execution, patience)?;
-    let taken = take_up(client, now, [&[id], &ancestors[..], &descendants[..]].concat(), None)?;
+    let taken = process_pending(client, now, [&[id], &ancestors[..], &descendants[..]].concat(), None)?;
     let ended = match taken.reports {
         0 => ended,
         _ => statements::run(client, include_str!("../../queries/has_ended.sql"), &[execution.into()])?.first(),

@@ -2,9 +2,9 @@
 
 use crate::engine::advance::{Advance, read_runs};
 use crate::engine::pending_reports;
-use crate::engine::report::{Answer, TaskReport, complete, find_rows};
-use crate::engine::reports::{States, Taken, is_of, judge, report_round};
+use crate::engine::report_rounds::{States, Taken, is_of, judge, report_round};
 use crate::engine::settle::settle;
+use crate::engine::task_report::{Answer, TaskReport, complete, find_rows};
 use crate::error::Error;
 use crate::limits::holds;
 use crate::pg::id::{self, by_part};
@@ -73,7 +73,7 @@ pub fn finish(
         holds::add(client, now, accepted, &role::name_of(role))?;
     }
     // Whoever was processing these executions may have finished by now.
-    handed.extend(take_up(client, now, busy.into_iter().collect(), asking)?.handed);
+    handed.extend(process_pending(client, now, busy.into_iter().collect(), asking)?.handed);
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
     });
@@ -82,7 +82,7 @@ pub fn finish(
 
 /// Outcome of processing pending reports.
 #[derive(Default)]
-pub struct TakenUp {
+pub struct ProcessedPending {
     /// Number of reports.
     pub reports: usize,
     /// Next tasks that were handed to the asking worker.
@@ -90,47 +90,47 @@ pub struct TakenUp {
 }
 
 /// Processes the pending reports of executions that nobody else has locked.
-pub fn take_up(
+pub fn process_pending(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     runs: Vec<i64>,
     asking: Option<&mut Asking>,
-) -> Result<TakenUp, Error> {
+) -> Result<ProcessedPending, Error> {
     if runs.is_empty() {
-        return Ok(TakenUp::default());
+        return Ok(ProcessedPending::default());
     }
     let free = statements::run(client, include_str!("../../queries/try_lock_pending_runs.sql"), &[runs.into()])?;
-    take_up_locked(client, now, read_runs(client, free)?, asking)
+    process_locked(client, now, read_runs(client, free)?, asking)
 }
 
 /// Processes pending reports of all executions in the given parts that nobody else has locked, up to a maximum number
 /// of reports.
-pub fn take_up_all(
+pub fn process_all_pending(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     max_runs: i32,
     parts: &Option<Vec<Option<i32>>>,
     asking: Option<&mut Asking>,
-) -> Result<TakenUp, Error> {
+) -> Result<ProcessedPending, Error> {
     let (lowest, highest) = id::bounds(parts);
     let arguments = [max_runs.into(), parts.clone().into(), lowest.into(), highest.into()];
     let free = statements::run(client, include_str!("../../queries/find_pending_runs.sql"), &arguments)?;
-    take_up_locked(client, now, read_runs(client, free)?, asking)
+    process_locked(client, now, read_runs(client, free)?, asking)
 }
 
-fn take_up_locked(
+fn process_locked(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     runs: BTreeMap<i64, Run>,
     asking: Option<&mut Asking>,
-) -> Result<TakenUp, Error> {
+) -> Result<ProcessedPending, Error> {
     let pending = pending_reports::take(client, runs.keys().copied().collect())?;
     let mut handed = Vec::new();
     if !pending.is_empty() {
         let (_, taken) = judge(&pending, &runs, &BTreeSet::new(), Reporter::Engine);
         report(&mut Advance::new(client, now, runs), &taken, asking, &mut handed)?;
     }
-    Ok(TakenUp { reports: pending.len(), handed })
+    Ok(ProcessedPending { reports: pending.len(), handed })
 }
 
 /// Corrects the state of tasks that were to be retried but were withdrawn by a later report.
@@ -210,7 +210,7 @@ struct Locked {
 }
 
 impl Locked {
-    /// Adds executions, which are locked by one of the statements: that for a single one, or that for several.
+    /// Adds executions locked by one of the two statements: the one for a single execution, or the one for several.
     fn add(
         &mut self,
         client: &SpiClient,

@@ -7,7 +7,7 @@
 //! visible until its transaction commits: one that the current lock holder could not see is processed by the next
 //! report, claim or tick that finds the execution free.
 
-use crate::engine::report::{Answer, Row, TaskReport, WorkerReport};
+use crate::engine::task_report::{Answer, Row, TaskReport, WorkerReport};
 use crate::error::{Error, Refusal};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::role;
@@ -22,7 +22,7 @@ use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of pending reports that one call processes; the next tick processes the rest.
-const MOST_TAKEN: i64 = 10_000;
+const MAX_TAKEN: i64 = 10_000;
 
 /// Returns the executions for which only final successes are reported: these reports can be pending.
 pub fn may_be_pending(outcomes: &[TaskReport], places: &BTreeMap<i64, Place>) -> BTreeSet<i64> {
@@ -69,7 +69,7 @@ pub fn take(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<TaskReport>, Error
     if runs.is_empty() {
         return Ok(taken);
     }
-    let arguments = [runs.into(), MOST_TAKEN.into()];
+    let arguments = [runs.into(), MAX_TAKEN.into()];
     let mut rows = statements::run(client, include_str!("../../queries/take_pending_reports.sql"), &arguments)?;
     while rows.next().is_some() {
         let completed = rows.get::<TimestampWithTimeZone>(16)?;

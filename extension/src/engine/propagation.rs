@@ -12,12 +12,11 @@ use crate::pg::statements;
 
 /// Leaves all children of locked executions to workflow_tick.
 pub fn leave(advance: &Advance, executions: &[i64]) -> Result<(), Error> {
-    statements::run(advance.client, include_str!("../../queries/leave_children.sql"), &[executions.to_vec().into()])?;
+    statements::run(advance.client, include_str!("../../queries/defer_children.sql"), &[executions.to_vec().into()])?;
     Ok(())
 }
 
-/// Records which of the workflow executions that have been notified, and are locked, have children that are left to
-/// workflow_tick.
+/// Records which of the notified workflow executions, which are locked, have children left to workflow_tick.
 pub fn note(advance: &Advance, notified: &[i64], unvisited: &[i64]) -> Result<(), Error> {
     set(advance, notified.iter().map(|run| (*run, unvisited.contains(run).then_some(0))).collect())
 }

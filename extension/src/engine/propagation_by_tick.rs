@@ -1,4 +1,4 @@
-//! Propagation, downwards, by workflow_tick to children that the original call did not reach. Ends propagate up in
+//! Downward propagation by workflow_tick, to children that the original call did not reach. Ends propagate up in
 //! `called_executions.rs`.
 
 use crate::engine::advance::Advance;

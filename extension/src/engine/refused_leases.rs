@@ -4,7 +4,7 @@
 //! a rollback. If the call answers with refusals rather than raising an error, it also leaves an event. Neither ever
 //! contains the token.
 
-use crate::engine::report::Answer;
+use crate::engine::task_report::Answer;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::id;
@@ -16,7 +16,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// Maximum number of tasks named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// Reports in the server's log that this call passed lease tokens that do not belong to these tasks.
 pub fn log(role: Oid, tasks: &[i64]) {
@@ -26,7 +26,7 @@ pub fn log(role: Oid, tasks: &[i64]) {
         _ => format!("{code}: role {role} used {count} wrong or stale lease tokens"),
     };
     let named = names(tasks).join(", ");
-    let more = if count > MOST_NAMED { ", …" } else { "" };
+    let more = if count > MAX_NAMED { ", …" } else { "" };
     let report = ErrorReport::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, message, "");
     report.set_detail(format!("tasks: {named}{more}")).report(PgLogLevel::LOG_SERVER_ONLY);
 }
@@ -61,7 +61,7 @@ pub fn report(role: Oid, tasks: &[i64], worker: Option<&str>) -> Result<(), Erro
 fn names(tasks: &[i64]) -> Vec<String> {
     let mut named: Vec<i64> = Vec::new();
     for task in tasks {
-        if named.len() < MOST_NAMED && !named.contains(task) {
+        if named.len() < MAX_NAMED && !named.contains(task) {
             named.push(*task);
         }
     }

@@ -17,7 +17,7 @@ use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A task that calls a workflow again, with the child that did its work before.
-pub struct Recall {
+pub struct RepeatedCall {
     /// Id of the task.
     pub task: i64,
     /// Its workflow execution.
@@ -103,7 +103,7 @@ pub fn failed(run: &Run, known: &[Rerun]) -> Vec<Rerun> {
 
 /// Reruns children for the tasks that call them again, either from the tasks selected for this or from their failures.
 /// Returns the children that are rerun; the other tasks have to call new ones.
-pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>, Error> {
+pub fn children(advance: &mut Advance, calls: &[RepeatedCall]) -> Result<HashSet<i64>, Error> {
     let mut rerunnable = Vec::new();
     for call in calls {
         if let Some(run) = advance.runs.get(&call.child)

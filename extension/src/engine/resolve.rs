@@ -3,12 +3,12 @@
 use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::finish::finish;
-use crate::engine::report::{TaskReport, WorkerReport};
-use crate::engine::reports::load_undo_inputs;
+use crate::engine::report_rounds::load_undo_inputs;
 use crate::engine::rerun;
 use crate::engine::run::Reports;
 use crate::engine::settle::settle;
 use crate::engine::signal::lock;
+use crate::engine::task_report::{TaskReport, WorkerReport};
 use crate::error::Error;
 use crate::limits::admit::pass_up_slots;
 use crate::pg::clock;

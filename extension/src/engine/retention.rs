@@ -20,7 +20,7 @@ const ROUND: (f64, f64) = (3600.0, 86_400.0);
 const DISCOVERY: i64 = 60;
 
 thread_local! {
-    /// When this process last searched for them, in microseconds.
+    /// When this process last searched for such workflows, in microseconds.
     static DISCOVERED: Cell<i64> = const { Cell::new(i64::MIN) };
 }
 

@@ -17,7 +17,7 @@ use conductor::engine::state::{Execution, Phase, TaskKey};
 use conductor::engine::status::{Status, TaskEnd};
 use conductor::engine::undo::AT_ONCE;
 use conductor::expression::Data;
-use conductor::graph::read_set::Needs;
+use conductor::graph::needs::Needs;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, ToIsoString};
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 use crate::engine::advance::Advance;
 use crate::engine::called_executions;
 use crate::engine::internal_tasks;
-use crate::engine::reports;
+use crate::engine::report_rounds;
 use crate::engine::waiting_executions;
 use crate::error::Error;
 use crate::queue::asking::Asking;
@@ -43,7 +43,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             }
             reports.extend(internal_tasks::begin(advance, &written.own)?);
             reports.extend(called_executions::ends(advance, written.ended)?);
-            reports::report_own(advance, reports)?;
+            report_rounds::report_own(advance, reports)?;
         }
     }
 }

@@ -4,9 +4,9 @@
 use crate::cache::foreign_parts;
 use crate::cache::graphs;
 use crate::engine::control_log;
-use crate::engine::finish::{finish, take_up};
-use crate::engine::report::{TaskReport, WorkerReport};
+use crate::engine::finish::{finish, process_pending};
 use crate::engine::signal_payload::{payload_value, violation};
+use crate::engine::task_report::{TaskReport, WorkerReport};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
@@ -164,7 +164,7 @@ pub struct Signalled {
 pub fn lock(client: &SpiClient, now: TimestampWithTimeZone, execution: i64, hint: &str) -> Result<Signalled, Error> {
     foreign_parts::check_id(execution)?;
     let signalled = lock_now(client, execution, hint)?;
-    match take_up(client, now, vec![signalled.run], None)?.reports {
+    match process_pending(client, now, vec![signalled.run], None)?.reports {
         0 => Ok(signalled),
         _ => lock_now(client, execution, hint),
     }

@@ -21,8 +21,8 @@ use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Begins executions whose first tasks can be claimed in `delay` seconds. Returns their ids in request order, with none
-/// for an execution that is skipped because the maximum number is already running. The caller must settle the
+/// Begins executions whose first tasks can be claimed in `delay` seconds. Returns their ids in request order, and
+/// `None` for an execution that is skipped because the maximum number is already running. The caller must settle the
 /// consequences.
 pub fn begin(
     advance: &mut Advance,

@@ -1,4 +1,4 @@
-//! Tasks in the queue that must not be there: their executions were paused or stopped during a claim that was then
+//! Tasks in the queue that should not be there: their executions were paused or stopped during a claim that was then
 //! rolled back.
 
 use crate::engine::due::{end, lock_runs};
@@ -12,15 +12,16 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeSet;
 
-/// The queue of some actions in a part, from a place on.
+/// The queue of some actions in a part, starting at a place.
 pub struct Queue {
     pub part: i32,
     pub actions: Vec<String>,
     pub place: Place,
 }
 
-/// Removes stray tasks from queues: tasks whose execution was paused or stopped while they were claimed by a transaction
-/// that then rolled back. They wait for the end of the pause, or end as `cancelled`. Returns the parts that had any.
+/// Removes stray tasks from queues: tasks whose execution was paused or stopped while they were claimed by a
+/// transaction that then rolled back. They wait for the end of the pause, or end as `cancelled`. Returns the parts that
+/// had any.
 pub fn put_back_strays(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -31,7 +32,7 @@ pub fn put_back_strays(
     }
     let parts: Vec<i32> = queues.iter().map(|queue| queue.part).collect();
     let (times, ids): (Vec<TimestampWithTimeZone>, Vec<i64>) = queues.iter().map(|queue| queue.place).unzip();
-    // An action that is missing in one of the parts had no queued tasks there.
+    // An action that is missing from one of the parts had no queued tasks there.
     let actions: BTreeSet<&str> = queues.iter().flat_map(|queue| &queue.actions).map(String::as_str).collect();
     let arguments = [parts.into(), times.into(), ids.into(), actions.into_iter().collect::<Vec<_>>().into()];
     let strays = numbers(statements::run(client, include_str!("../../queries/find_strays.sql"), &arguments)?, 1)?;

@@ -6,7 +6,7 @@
 use crate::engine::advance::MAX_REACHED;
 use crate::engine::due::TickScope;
 use crate::engine::expired_leases::expire_leases;
-use crate::engine::finish::take_up_all;
+use crate::engine::finish::process_all_pending;
 use crate::engine::timeouts::{end_due_executions, wake_tasks};
 use crate::engine::{bulk, propagation_by_tick, retention};
 use crate::error::Error;
@@ -20,11 +20,11 @@ use crate::pg::statements;
 /// Does what is due, up to `max_rows` of each kind. Returns how much was done.
 pub fn tick(look: &TickScope) -> Result<i32, Error> {
     let TickScope { client, now, max_rows, parts, deletes } = look;
-    let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
+    let mut done = process_all_pending(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
     done += upkeep::count_running(client, *now, *max_rows)?;
     if limits::are_in_use() {
-        upkeep::hasten_checks(client, *now, *max_rows)?;
+        upkeep::bring_checks_forward(client, *now, *max_rows)?;
         done += check_keys(client, *now, *max_rows)?;
         upkeep::delete_idle_keys(client, *now, *max_rows)?;
     }

@@ -1,9 +1,9 @@
-//! Timeouts and delays that have elapsed: of tasks, of calls, and of whole executions. Executions that still have to notify others are
-//! due in the same way.
+//! Timeouts and delays that have elapsed: of tasks, of calls, and of whole executions. Executions that still have to
+//! notify others are due in the same way.
 
 use crate::engine::advance::{Advance, read_runs};
 use crate::engine::due::{TickScope, end, lock_runs};
-use crate::engine::reports::report_own;
+use crate::engine::report_rounds::report_own;
 use crate::engine::settle::settle;
 use crate::engine::{called_executions, internal_tasks, waiting_executions};
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub fn wake_tasks(look: &TickScope) -> Result<i32, Error> {
         report_own(&mut advance, reports)?;
         settle(&mut advance, None)?;
     }
-    // To be stopped, a child that does the work of a late task must not be locked either.
+    // A child that does the work of a late task can be stopped only if nobody else has locked it.
     let arguments = [due.clone().into(), (*now).into()];
     let children =
         numbers(statements::run(client, include_str!("../../queries/try_lock_late_children.sql"), &arguments)?, 1)?;

@@ -1,5 +1,5 @@
-//! Executions that wait to begin under `concurrency`: checking them again, and cancelling the oldest for them. How they take
-//! their slots, and come to wait, is in [`limits::concurrency`](crate::limits::concurrency).
+//! Executions that wait to begin under `concurrency`: checking them again, and cancelling the oldest for them. How they
+//! take their slots, and come to wait, is in [`limits::concurrency`](crate::limits::concurrency).
 
 use crate::engine::advance::Advance;
 use crate::engine::{called_executions, control_log};

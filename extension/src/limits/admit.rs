@@ -15,12 +15,12 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 /// Maximum number of tasks per action that one check of a key admits.
-const MOST_ADMITTED: usize = 1000;
+const MAX_ADMITTED: usize = 1000;
 
-/// Bounds, in seconds, on the time until a key with waiting tasks is checked again. Between these bounds, it is as long
-/// as they have already been waiting.
-const SOONEST_CHECK: f64 = 1.0;
-const LATEST_CHECK: f64 = 60.0;
+/// Bounds, in seconds, on the time until a key with waiting tasks is checked again. Within these bounds, that time is
+/// as long as the tasks have already been waiting.
+const MIN_CHECK_DELAY: f64 = 1.0;
+const MAX_CHECK_DELAY: f64 = 60.0;
 
 /// Frees the slots of tasks that are no longer running, and admits tasks that wait for them. If fewer are waiting than
 /// may start, the key has to be checked soon: until then, new tasks are sent to wait there, too. The same applies if
@@ -45,7 +45,8 @@ pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64
     check_soon(client, now, idle.map(|room| room.key).chain(rated).collect())
 }
 
-/// Passes the slots that were freed for tasks which have left the queue without starting on to the tasks behind them.
+/// Passes slots on: they were freed for these tasks, which have left the queue without starting, and go to the tasks
+/// behind them.
 pub fn pass_up_slots(client: &SpiClient, tasks: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() && crate::limits::are_in_use() {
         statements::run(client, include_str!("../../queries/pass_up_slots.sql"), &[tasks.into()])?;
@@ -68,7 +69,7 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
         let held_until = rows.get::<TimestampWithTimeZone>(9)?;
         let free = rows.get::<i64>(2)?.unwrap_or_default().max(0) as usize;
         let updated = rows.get::<TimestampWithTimeZone>(11)?.unwrap_or(now);
-        let room = rule.admissible(next_at, now, updated, free.min(MOST_ADMITTED));
+        let room = rule.admissible(next_at, now, updated, free.min(MAX_ADMITTED));
         keys.push(DueKey {
             id: rows.get::<i64>(1)?.unwrap_or_default(),
             count: if held_until.is_some() { 0 } else { room },
@@ -90,7 +91,7 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
         keys.iter().map(|key| key.id).collect::<Vec<_>>().into(),
         keys.iter().map(|key| key.next_check(now)).collect::<Vec<_>>().into(),
         now.into(),
-        after(now, SOONEST_CHECK).into(),
+        after(now, MIN_CHECK_DELAY).into(),
         transaction::next_number().into(),
         keys.iter().map(|key| at(key.next_at)).collect::<Vec<_>>().into(),
     ];
@@ -121,15 +122,16 @@ struct DueKey {
 }
 
 impl DueKey {
-    /// Returns when to check again if tasks are still waiting then. Even if the time at which it opens is known, it is
-    /// checked before: someone may be ending a hold or changing the limit just now, without seeing that tasks wait.
+    /// Returns when to check again if tasks are still waiting then. Even if it is known when the key opens, it is
+    /// checked earlier: someone may be ending a hold or changing the limit right now, without seeing that tasks are
+    /// waiting.
     fn next_check(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
         let opens_at = self.opens_at.filter(|time| *time > now);
-        if opens_at.is_none() && self.count == MOST_ADMITTED {
+        if opens_at.is_none() && self.count == MAX_ADMITTED {
             return now;
         }
         let waited = seconds(self.waiting_since, now);
-        let latest = after(now, waited.clamp(SOONEST_CHECK, LATEST_CHECK));
+        let latest = after(now, waited.clamp(MIN_CHECK_DELAY, MAX_CHECK_DELAY));
         opens_at.or(self.follows_at).filter(|time| *time < latest).unwrap_or(latest)
     }
 }
@@ -181,8 +183,8 @@ impl Rule {
         self.rate.map_or(most, |rate| rate.allowed(next_at, now.into_inner(), most))
     }
 
-    /// Returns how many waiting tasks to put into the queue now, at most `most`: those that the rate allows to start, but no more
-    /// than have become possible since the key was last checked or used.
+    /// Returns how many waiting tasks to put into the queue now, at most `most`: those that the rate allows to start,
+    /// but no more than have become possible since the key was last checked or used.
     fn admissible(&self, next_at: i64, now: TimestampWithTimeZone, since: TimestampWithTimeZone, most: usize) -> usize {
         let passed = |rate: Rate| rate.passed(now.into_inner().saturating_sub(since.into_inner()));
         self.allowed(next_at, now, self.rate.map_or(most, |rate| most.min(passed(rate).max(1))))
@@ -193,7 +195,7 @@ impl Rule {
         self.rate.map(|rate| at(rate.after(i64::MIN, now.into_inner(), 1)))
     }
 
-    /// Returns a theoretical arrival time, or the latest one that the rate can have produced.
+    /// Returns a theoretical arrival time, or the latest one that the rate can have produced if that is earlier.
     pub fn possible(&self, next_at: i64, now: TimestampWithTimeZone) -> i64 {
         self.rate.map_or(next_at, |rate| next_at.min(rate.latest(now.into_inner())))
     }

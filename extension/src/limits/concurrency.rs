@@ -80,8 +80,8 @@ pub fn enter(
     take_slots(client, now, &entrants, &behind)
 }
 
-/// Takes slots for executions, in this order. Returns those that have to wait, among them those that are `behind`
-/// others, as negative numbers.
+/// Takes slots for executions, in this order. Returns those that have to wait, including those in `behind`, which wait
+/// behind others and are given by their negated ids.
 fn take_slots(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -188,8 +188,8 @@ pub fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> 
 }
 
 impl Entrant {
-    /// Reads an execution from the first five columns of a row: its id, workflow, limit, key and place, which is now
-    /// for one that does not wait yet.
+    /// Reads an execution from the first five columns of a row: its id, workflow, limit, key and place, which is `now`
+    /// if the execution is not waiting yet.
     pub fn read(row: &Rows, now: TimestampWithTimeZone) -> Result<Entrant, Error> {
         let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
         Ok(Entrant {
@@ -202,7 +202,7 @@ impl Entrant {
     }
 }
 
-/// Loads those of the executions that count for concurrency, or only those that wait.
+/// Loads those of the executions that are subject to concurrency, or only those of them that wait.
 pub fn load(
     client: &SpiClient,
     now: TimestampWithTimeZone,

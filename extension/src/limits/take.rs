@@ -15,7 +15,7 @@ use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Minimum number of slots created at once, if the limit allows that many.
-const FEWEST_SLOTS: usize = 8;
+const MIN_SLOTS: usize = 8;
 
 /// A limit and its key.
 pub type LimitKey = (String, String);
@@ -59,9 +59,9 @@ pub fn read_limits(limits: Option<Jsonb>) -> Vec<LimitKey> {
     limits.and_then(|limits| from_text(&limits.text()).ok()).unwrap_or_default()
 }
 
-/// Takes the slots that tasks need to start, in order, and makes those wait that cannot start, or that are `behind`
-/// others which have waited longer. The slots of tasks that have stopped are taken first; the caller has to free the
-/// rest of these.
+/// Takes the slots that tasks need to start, in order. Tasks that cannot start, or that are `behind` others that have
+/// waited longer, are made to wait. The slots of tasks that have stopped are taken first; the caller has to free those
+/// that are left.
 pub fn take(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -128,7 +128,7 @@ pub fn take(
     Ok(begun)
 }
 
-/// Makes the next claim or tick check keys, also those that someone else has locked.
+/// Makes the next claim or tick check keys, even those that someone else has locked.
 pub fn check_soon(client: &SpiClient, now: TimestampWithTimeZone, keys: Vec<i64>) -> Result<(), Error> {
     if !keys.is_empty() {
         statements::run(client, include_str!("../../queries/check_limit_keys.sql"), &[keys.into(), now.into()])?;
@@ -136,7 +136,7 @@ pub fn check_soon(client: &SpiClient, now: TimestampWithTimeZone, keys: Vec<i64>
     Ok(())
 }
 
-/// Takes tasks that wait for keys, which are locked, out of the queue.
+/// Takes tasks out of the queue and makes them wait for keys, which are locked.
 pub fn defer(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>, keys: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), keys.into(), now.into()];
@@ -154,8 +154,8 @@ pub fn put_back(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>)
     Ok(())
 }
 
-/// Gives slots to tasks that are already running, or are about to. Returns the keys of those that got none because someone else
-/// has locked something.
+/// Gives slots to tasks that are already running, or are about to. Returns the keys of those that got none because
+/// someone else has locked something.
 pub fn adopt(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -179,7 +179,7 @@ pub fn adopt(
     Ok(keys.into_values().filter(|key| key.is_busy).map(|key| key.name).collect())
 }
 
-/// Requests that ticks give slots to the tasks that run under keys without one.
+/// Requests that ticks give slots to tasks that are running under these keys without one.
 pub fn request_recount(client: &SpiClient, keys: Vec<LimitKey>) -> Result<(), Error> {
     if !keys.is_empty() {
         let (names, keys): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
@@ -207,7 +207,7 @@ struct Key {
     next_at: i64,
     /// Whether tasks wait for it.
     has_waiting: bool,
-    /// Whether they did already when its row was locked.
+    /// Whether they already did when its row was locked.
     was_awaited: bool,
     /// Free slots locked by this call.
     free: VecDeque<i64>,
@@ -303,8 +303,8 @@ fn load<'k>(
     Ok(keys)
 }
 
-/// Creates keys that are used for the first time. If another transaction is creating a key, this one would have to wait
-/// for it to commit, and leaves the key to it instead.
+/// Creates keys that are used for the first time. If another transaction is creating a key, this one leaves the key to
+/// it rather than wait for it to commit.
 fn create(client: &SpiClient, now: TimestampWithTimeZone, keys: &mut Keys) -> Result<(), Error> {
     let mut fresh: Vec<&mut Key> = keys.values_mut().filter(|key| key.id.is_none()).collect();
     if fresh.is_empty() {
@@ -416,7 +416,7 @@ fn grow(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     lock(client, keys, lacks)?;
     for key in keys.values_mut().filter(|key| key.is_locked && lacks(key)) {
         let lacking = key.wanted - key.free.len();
-        let count = lacking.max(key.slots).max(FEWEST_SLOTS).min(key.most_slots() - key.slots);
+        let count = lacking.max(key.slots).max(MIN_SLOTS).min(key.most_slots() - key.slots);
         let arguments = [key.id.into(), (count as i32).into()];
         let added = statements::run(client, include_str!("../../queries/add_limit_slots.sql"), &arguments)?;
         key.free.extend(numbers(added, 1)?);

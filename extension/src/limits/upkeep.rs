@@ -1,5 +1,5 @@
-//! Maintenance of limits by ticks: counting tasks that were already running when `max_running` was set, noticing a clock that has
-//! been set back, and removing unused keys.
+//! Maintenance of limits by ticks: counting tasks that were already running when `max_running` was set, noticing a
+//! clock that has been set back, and removing unused keys.
 
 use crate::error::Error;
 use crate::limits::take::{LimitKey, adopt};
@@ -46,9 +46,9 @@ pub fn count_running(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i
     Ok(tasks.len() as i32)
 }
 
-/// Makes keys due that would be checked much later only because the clock has been set back.
-pub fn hasten_checks(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i32) -> Result<(), Error> {
-    statements::run(client, include_str!("../../queries/hasten_checks.sql"), &[max_rows.into(), now.into()])?;
+/// Makes due those keys that would be checked much later only because the clock has been set back.
+pub fn bring_checks_forward(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i32) -> Result<(), Error> {
+    statements::run(client, include_str!("../../queries/bring_checks_forward.sql"), &[max_rows.into(), now.into()])?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use pgrx::pg_sys::{self, Oid};
 use std::ffi::c_int;
 
-/// Makes the process run as a role until it goes out of scope, in the way PostgreSQL does for index expressions and
+/// Guard that makes the process run as a role until it is dropped, in the way PostgreSQL does for index expressions and
 /// materialized views: the code that runs cannot become another role, leave anything to be executed later, or change
 /// settings beyond that time.
 pub struct AsRole {

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 
 /// Maximum number of frames examined.
-const MOST_FRAMES: usize = 50;
+const MAX_FRAMES: usize = 50;
 
 /// Removes our own functions, and the statements that they execute, from the context of the error that is about to be
 /// raised. Whoever catches the error, or continues, restores the previous context.
@@ -18,7 +18,7 @@ pub fn hide_own_functions() {
         let mut frame = pg_sys::error_context_stack;
         // First frame to show, and number of foreign frames seen since the last one of ours.
         let (mut shown, mut others) = (frame, 0);
-        for _ in 0..MOST_FRAMES {
+        for _ in 0..MAX_FRAMES {
             if frame.is_null() || others > 1 {
                 break;
             }

@@ -26,7 +26,7 @@ where
         }
         // SAFETY: the function is declared with an array here, which is detoasted.
         let dimensions = unsafe { (*pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>()).ndim };
-        refuse_table(dimensions);
+        reject_multidimensional(dimensions);
         // SAFETY: as above.
         unsafe { Vec::from_polymorphic_datum(datum, false, array_type) }.map(List)
     }
@@ -34,7 +34,7 @@ where
 
 /// Raises WF613 for a multidimensional array. Arguments are converted before the function runs, so it cannot return
 /// this error itself.
-pub fn refuse_table(dimensions: i32) {
+pub fn reject_multidimensional(dimensions: i32) {
     if dimensions > 1 {
         let error =
             Error::refused(Code::INVALID_ARGUMENT, "an array must be one-dimensional", "Pass a one-dimensional array.");

@@ -1,9 +1,9 @@
-//! Lower bounds on the planner's row estimates, in effect while our plans are made ([`statements`](crate::pg::statements),
-//! which also switches scans of whole tables off).
+//! Lower bounds on the planner's row estimates, in effect while our plans are made
+//! ([`statements`](crate::pg::statements), which also switches off scans of whole tables).
 //!
-//! Autovacuum may analyze a table whose rows have just been deleted but not removed: many pages, hardly any rows. Until it
-//! comes again, the planner believes that the table stays nearly empty, however many rows are added, and that reading all
-//! of it costs no more than finding a row by its key.
+//! Autovacuum may analyze a table whose rows have just been deleted but not removed: many pages, hardly any rows. Until
+//! it runs again, the planner believes that the table stays nearly empty, however many rows are added, and that reading
+//! all of it costs no more than finding a row by its key.
 #![allow(unsafe_code)]
 
 use pgrx::pg_sys::{self, Oid};
@@ -11,7 +11,7 @@ use pgrx::{PgList, pg_guard};
 use std::cell::Cell;
 
 /// Minimum number of rows per page.
-const FEWEST_ROWS: f64 = 4.0;
+const MIN_ROWS: f64 = 4.0;
 
 thread_local! {
     /// The hook that was in place before.
@@ -21,7 +21,7 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Puts the bounds into effect until it is dropped.
+/// Guard that keeps the bounds in effect until it is dropped.
 pub struct AtLeast(());
 
 impl AtLeast {
@@ -61,7 +61,7 @@ unsafe extern "C-unwind" fn raise_estimate(
             before(planner, table, is_parent, info);
         }
         let Some(info) = info.as_mut() else { return };
-        let least = f64::from(info.pages) * FEWEST_ROWS;
+        let least = f64::from(info.pages) * MIN_ROWS;
         if info.tuples < least {
             info.tuples = least;
             for index in PgList::<pg_sys::IndexOptInfo>::from_pg(info.indexlist).iter_ptr() {

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Error;
-use crate::pg::list::refuse_table;
+use crate::pg::list::reject_multidimensional;
 use pgrx::PgTupleDesc;
 use pgrx::datum::{AnyElement, FromDatum, IntoDatum};
 use pgrx::direct_function_call;
@@ -55,7 +55,7 @@ impl<'conn> Rows<'conn> {
         unsafe {
             let row_type = pg_sys::get_element_type(array.oid());
             let array: *mut pg_sys::ArrayType = pg_sys::pg_detoast_datum(array.datum().cast_mut_ptr()).cast();
-            refuse_table((*array).ndim);
+            reject_multidimensional((*array).ndim);
             let (length, by_value, alignment) = (-1, false, b'd' as _);
             pg_sys::deconstruct_array(
                 array,

@@ -3,12 +3,12 @@
 //! PostgreSQL looks up and locks the rows that a new row references, one row at a time. If the referenced rows are
 //! already locked, or were inserted by the same transaction, this finds nothing new, yet it accounts for 15% of the
 //! instructions of a step. The check is a trigger that does not run in a session acting as a replica, so the insert
-//! runs as if in such a session. Nothing else may be affected: tables with any user code attached are inserted into as
+//! runs as if in such a session. Nothing else may be affected: inserts into tables with any user code attached run as
 //! usual.
 #![allow(unsafe_code)]
 
 use crate::pg::relation;
-use crate::pg::users_code;
+use crate::pg::user_code;
 use pgrx::pg_sys::{self, Oid};
 use std::ffi::CStr;
 
@@ -21,9 +21,9 @@ pub fn known_to_hold<T>(table: &'static CStr, referred: &[&'static CStr], insert
 
 /// Whether nothing happens on an insert except foreign key checks against these tables.
 fn may_skip_checks(table: &'static CStr, referred: &[&'static CStr]) -> bool {
-    let at_insert = users_code::at_insert(relation::find(table));
+    let at_insert = user_code::at_insert(relation::find(table));
     let is_known = |key: &Oid| referred.iter().any(|name| relation::find(name) == *key);
-    !at_insert.users_code && at_insert.referred.iter().all(is_known)
+    !at_insert.user_code && at_insert.referred.iter().all(is_known)
 }
 
 /// The session's replication role for one statement. The variable is set directly, because changing the setting would

@@ -1,11 +1,11 @@
 //! Prepared statements, cached by each backend.
 //!
-//! Statements have generic plans that look up rows by their keys, one at a time. A table that is empty at planning time
-//! looks as if a sequential scan were just as good, but it does not stay empty. The planner settings that enforce such
-//! plans, and the lower bounds on its estimates ([`row_estimates`](crate::pg::row_estimates)), are in effect only during
-//! planning, because anything that a statement triggers would see them as its session's
-//! settings and keep plans made under them. The planner may evaluate functions, too: if a policy, a rule or a default
-//! has added user functions to a statement, it is planned without these settings.
+//! Statements have generic plans that look up rows by their keys, one at a time. For a table that is empty at planning
+//! time, a sequential scan looks just as good, but the table does not stay empty. The planner settings that enforce
+//! such plans, and the lower bounds on its estimates ([`row_estimates`](crate::pg::row_estimates)), are in effect only
+//! during planning, because anything that a statement triggers would see them as its session's settings and keep plans
+//! made under them. The planner may evaluate functions, too: if a policy, a rule or a default has added user functions
+//! to a statement, it is planned without these settings.
 //!
 //! Every statement runs as one that may change data: it then sees what earlier calls wrote, and takes a transaction id
 //! only if it actually writes.
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::pg::preconditions;
 use crate::pg::row_estimates::AtLeast;
 use crate::pg::rows::Rows;
-use crate::pg::users_code;
+use crate::pg::user_code;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::spi::{Spi, SpiClient, SpiErrorCodes};
@@ -66,7 +66,7 @@ impl Switches {
     }
 }
 
-/// Restores the settings, also after an error.
+/// Guard that restores the settings, even after an error.
 struct Restore(Switches);
 
 impl Drop for Restore {
@@ -114,7 +114,7 @@ impl Statement {
             };
             let mut statement = Statement { plan, source, argument_types, uses: Cell::new(0), generation: None };
             // Its tables are locked from here on, so nobody can add anything to them before it is planned.
-            if !users_code::is_called_by(source.as_ref().query_list) {
+            if !user_code::is_called_by(source.as_ref().query_list) {
                 statement.generation = statement.plan_by_keys();
             }
             Ok(statement)

@@ -1,6 +1,6 @@
 //! Requests for tasks, validated.
 
-use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
+use crate::argument::{MAX_ACTIONS, MAX_KEY_BYTES, MAX_WORKER_BYTES, check_count, check_length};
 use crate::cache::foreign_parts::ForeignParts;
 use crate::caller::Caller;
 use crate::error::Error;
@@ -16,7 +16,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum duration of a lease, in microseconds: 30 days.
-const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
+const MAX_LEASE: i128 = 30 * 86_400_000_000;
 
 /// A worker's request for tasks.
 pub struct Asking {
@@ -55,7 +55,7 @@ impl Asking {
         parts: Option<List<i32>>,
     ) -> Result<Asking, Error> {
         let worker = worker.ok_or_else(|| Error::missing("worker"))?;
-        check_length("worker", &worker, MOST_WORKER_BYTES)?;
+        check_length("worker", &worker, MAX_WORKER_BYTES)?;
         let wanted = max_tasks.filter(|count| (1..=10_000).contains(count)).ok_or_else(|| {
             let given = max_tasks.map_or("null".to_owned(), |count| count.to_string());
             Error::out_of_range(
@@ -115,7 +115,7 @@ pub fn until(now: TimestampWithTimeZone, lease: Interval) -> TimestampWithTimeZo
 /// Returns the lease if its duration is positive and does not exceed the maximum.
 pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
     match lease {
-        Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
+        Some(lease) if (1..=MAX_LEASE).contains(&lease.as_micros()) => Ok(lease),
         lease => Err(Error::out_of_range(
             "lease is out of range",
             format!("lease is {}.", lease.map_or("null".to_owned(), interval_text)),
@@ -136,10 +136,10 @@ pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>,
     Err(Error::out_of_range("a part is out of range", format!("parts are {given}."), "Use parts from 0 to 1023."))
 }
 
-/// Returns the distinct actions if they are not too many and not too long.
+/// Returns the distinct actions if there are not too many and none is too long.
 fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
-    check_count("actions", actions.len(), MOST_ACTIONS)?;
+    check_count("actions", actions.len(), MAX_ACTIONS)?;
     let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
-    actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
+    actions.iter().try_for_each(|action| check_length("an action", action, MAX_KEY_BYTES))?;
     Ok(actions.into_iter().collect())
 }

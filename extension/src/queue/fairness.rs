@@ -1,5 +1,5 @@
-//! Queue places for tasks of executions that share the queue by a key (`fair_by`), so that no key waits for more than its
-//! share of the others. `sql/fairness.sql` explains the places.
+//! Queue places for tasks of executions that share the queue by a key (`fair_by`), so that no key waits for more than
+//! its share of the others. `sql/fairness.sql` explains the places.
 
 use crate::error::Error;
 use crate::pg::clock::after;

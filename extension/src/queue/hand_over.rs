@@ -1,5 +1,5 @@
-//! Decides where new tasks go that the asking worker can execute: directly to the worker, or into the queue if others
-//! have been waiting long enough.
+//! Decides where to put new tasks that the asking worker can execute: hands them directly to the worker, or queues them
+//! if others have been waiting long enough.
 
 use crate::error::Error;
 use crate::pg::clock::after;
@@ -14,7 +14,7 @@ use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// How long the result that nobody has been waiting too long is cached, in microseconds. Tasks that arrive too late for
+/// How long to cache the result that nobody has been waiting too long, in microseconds. Tasks that arrive too late for
 /// one check are seen by the next.
 const LIFETIME: i64 = 1_000_000;
 
@@ -31,7 +31,8 @@ pub struct Ahead {
 
 impl Ahead {
     /// Examines the queues of these parts. `parts` gives the lowest priority among the new tasks of each: if nothing
-    /// should go before that one, which takes one index probe per action, nothing should go before any of them.
+    /// should go before a task of that priority, which takes one index probe per action to find out, nothing should go
+    /// before any of them.
     pub fn look(
         client: &SpiClient,
         now: TimestampWithTimeZone,

@@ -9,7 +9,7 @@
 //! ended. So either the worker announced itself before and is notified, or its announcement waits for this commit and
 //! its next look finds the task. There is no gap in between.
 
-use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, check_count, check_length};
+use crate::argument::{MAX_ACTIONS, MAX_KEY_BYTES, check_count, check_length};
 use crate::error::Error;
 use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::builtin;
@@ -27,10 +27,10 @@ const PAUSE: i64 = 10_000;
 /// Maximum number of actions with locks of their own. A worker that serves more is notified of any task, and a
 /// transaction that queues tasks of more notifies everyone. The server's lock table has room for 64 locks per
 /// connection.
-const MOST_LOCKS: usize = 16;
+const MAX_LOCKS: usize = 16;
 
 /// Maximum number of sent hints that a process remembers.
-const MOST_REMEMBERED: usize = 1000;
+const MAX_REMEMBERED: usize = 1000;
 
 /// Number of the lock that every idle worker holds.
 const ANYBODY: u32 = 0;
@@ -46,7 +46,7 @@ const QUEUES: u32 = pg_sys::ShareLock;
 
 #[derive(Default)]
 struct Hints {
-    /// Part and action of the tasks that this transaction has queued. Entries from a rolled back savepoint remain and
+    /// Part and action of the tasks that this transaction has queued. Entries from a rolled-back savepoint remain and
     /// cause at most a superfluous hint.
     queued: BTreeSet<(i32, String)>,
     /// When each hint was last sent, in microseconds.
@@ -71,7 +71,7 @@ pub fn note(part: i32, action: &str) {
     }
     HINTS.with_borrow_mut(|Hints { queued, .. }| {
         // Tasks of a batch usually have the same action.
-        if !queued.iter().any(|(known, name)| *known == part && name == action) && queued.len() <= MOST_LOCKS {
+        if !queued.iter().any(|(known, name)| *known == part && name == action) && queued.len() <= MAX_LOCKS {
             queued.insert((part, action.to_owned()));
         }
     });
@@ -99,7 +99,7 @@ fn send() {
     if queued.is_empty() || is_free(ANYBODY) {
         return;
     }
-    if queued.len() > MOST_LOCKS {
+    if queued.len() > MAX_LOCKS {
         notify(String::new());
         return;
     }
@@ -127,7 +127,7 @@ fn notify(hint: String) {
         return;
     }
     HINTS.with_borrow_mut(|Hints { sent, .. }| {
-        if sent.len() >= MOST_REMEMBERED {
+        if sent.len() >= MAX_REMEMBERED {
             sent.clear();
         }
         sent.insert(hint.clone(), now);
@@ -149,14 +149,14 @@ fn hash(text: &str) -> u32 {
 fn numbers(actions: Option<&BTreeSet<String>>) -> BTreeSet<u32> {
     match actions {
         Some(actions) if actions.is_empty() => BTreeSet::new(),
-        Some(actions) if actions.len() <= MOST_LOCKS => {
+        Some(actions) if actions.len() <= MAX_LOCKS => {
             actions.iter().map(|action| number(action)).chain([ANYBODY]).collect()
         }
         _ => BTreeSet::from([ANYBODY, EVERYTHING]),
     }
 }
 
-/// Announces that this session is idle and serves these actions; `None` withdraws that.
+/// Announces that this session is idle and serves these actions; `None` withdraws the announcement.
 pub fn announce_idle(actions: Option<&BTreeSet<String>>) {
     let wanted = numbers(actions);
     let before = HINTS.with_borrow(|hints| hints.held.clone());
@@ -170,10 +170,10 @@ pub fn announce_idle(actions: Option<&BTreeSet<String>>) {
     }
 }
 
-/// Returns the actions without nulls and duplicates.
+/// Returns the actions without nulls or duplicates.
 pub fn check(actions: Vec<Option<String>>) -> Result<BTreeSet<String>, Error> {
-    check_count("actions", actions.len(), MOST_ACTIONS)?;
+    check_count("actions", actions.len(), MAX_ACTIONS)?;
     let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
-    actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
+    actions.iter().try_for_each(|action| check_length("an action", action, MAX_KEY_BYTES))?;
     Ok(actions)
 }

@@ -1,5 +1,5 @@
-//! Decides where a worker that is not limited to parts looks first: for one second, in the part where it twice in a row
-//! got all it asked for.
+//! Decides where a worker that is not limited to parts looks first: for one second, in the part where, twice in a row,
+//! it got all it asked for.
 //!
 //! Finding out which parts have queued tasks costs as much as the rest of a small claim. This happens once the second
 //! has passed or there was less than requested, so that a part that is always full does not starve the others.

@@ -14,7 +14,7 @@ const FEW_PARTS: usize = 2;
 /// Number of parts that are then looked up at once.
 const PARTS_AT_ONCE: i64 = 16;
 
-/// Goes around the parts that have queued tasks, once. Parts whose tasks have been queued in the meantime may be missed.
+/// One round of the parts that have queued tasks. Parts whose tasks have been queued in the meantime may be missed.
 pub struct QueuedParts {
     /// Part from which the round starts.
     start: i32,

@@ -17,8 +17,8 @@ use std::cell::RefCell;
 /// Number of pages that can be read in negligible time.
 const CHEAP_PAGES: i64 = 8;
 
-/// How long the result is reused per page read, in microseconds: some hundred times what it takes to read the page
-/// twice, with a visit to each of its tasks.
+/// How long the result is reused per page read, in microseconds: about a hundred times as long as it takes to read the
+/// page twice, with a visit to each of its tasks.
 const REUSE_PER_PAGE: i64 = 10_000;
 
 /// Maximum time for which a head is reused, in microseconds: the equivalent of one step of priority.
@@ -49,7 +49,7 @@ thread_local! {
     static HEADS: RefCell<Vec<Head>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A look at the queue of a part, for tasks of some actions.
+/// A scan of the queue of a part, for tasks of some actions.
 pub struct QueueScan<'a> {
     queue: Oid,
     part: i32,
@@ -60,7 +60,7 @@ pub struct QueueScan<'a> {
 }
 
 impl<'a> QueueScan<'a> {
-    /// Begins a look.
+    /// Begins a scan.
     pub fn begin(part: i32, actions: &'a [String], now: TimestampWithTimeZone) -> QueueScan<'a> {
         let queue = queue();
         QueueScan { queue, part, actions, now, read: relation::pages_read(queue) }
@@ -79,7 +79,7 @@ impl<'a> QueueScan<'a> {
         })
     }
 
-    /// Forgets the head. Returns whether there was one, in which case the look has to be repeated from the beginning.
+    /// Forgets the head. Returns whether there was one, in which case the scan has to be repeated from the beginning.
     pub fn forget(&self) -> bool {
         HEADS.with_borrow_mut(|heads| {
             let before = heads.len();
@@ -88,7 +88,7 @@ impl<'a> QueueScan<'a> {
         })
     }
 
-    /// Ends the look. If it was long, the place is remembered, so that the next one is shorter. Reading `expected`
+    /// Ends the scan. If it was long, the place is remembered, so that the next one is shorter. Reading `expected`
     /// tasks, and descending to the first one of each action, does not make it long.
     pub fn end(self, client: &SpiClient, expected: usize) -> Result<(), Error> {
         let read = relation::pages_read(self.queue) - self.read;

@@ -61,7 +61,7 @@ pub fn take(tasks: &[i64]) -> Option<Vec<Place>> {
     })
 }
 
-/// Returns, for each part, a lease whose tasks have all been reported, as far as known. All leases named are forgotten.
+/// Returns, for each part, a lease whose tasks have all been reported, as far as is known. Forgets all leases named.
 pub fn take_whole(reported: &Leases) -> BTreeMap<i32, i64> {
     GIVEN.with_borrow_mut(|given| {
         let is_whole = |(lease, tasks): &(&(i32, i64), &Vec<i64>)| given.leases.remove(lease) == Some(tasks.len());

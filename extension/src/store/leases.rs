@@ -67,7 +67,7 @@ fn rows(reported: &Leases) -> Result<RowRelation, Error> {
 }
 
 /// A new lease that is to take over the row of an old one of the same part.
-struct Turn {
+struct Reuse {
     old: (i32, i64),
     old_tasks: Vec<i64>,
     token: i64,
@@ -84,22 +84,22 @@ fn hold(
     fresh: Leases,
     asking: &Asking,
 ) -> Result<(), Error> {
-    let (mut turns, mut left) = (Vec::new(), Vec::new());
+    let (mut reuses, mut left) = (Vec::new(), Vec::new());
     let (kept, new): (Leases, Leases) = fresh.into_iter().partition(|(lease, _)| reported.contains_key(lease));
     for (old, tasks) in kept {
         let old_tasks = reported.remove(&old).unwrap_or_default();
-        turns.push(Turn { old, old_tasks, token: old.1, tasks });
+        reuses.push(Reuse { old, old_tasks, token: old.1, tasks });
     }
     for ((part, token), tasks) in new {
         let is_whole = |(old, tasks): &(&(i32, i64), &Vec<i64>)| old.0 == part && !tasks.is_empty();
         let old = reported.iter().find(is_whole).map(|(old, _)| *old);
         match old.and_then(|old| reported.remove_entry(&old)) {
-            Some((old, old_tasks)) => turns.push(Turn { old, old_tasks, token, tasks }),
+            Some((old, old_tasks)) => reuses.push(Reuse { old, old_tasks, token, tasks }),
             None => left.push(((part, token), token, tasks)),
         }
     }
-    let turned = turn(client, now, &turns, asking)?;
-    for Turn { old, token, tasks, .. } in turns.into_iter().filter(|turn| !turned.contains(&turn.old)) {
+    let reused = reuse(client, now, &reuses, asking)?;
+    for Reuse { old, token, tasks, .. } in reuses.into_iter().filter(|reuse| !reused.contains(&reuse.old)) {
         let lease = (old.0, token);
         let mut id = token;
         // The row with this id contains more tasks.
@@ -120,42 +120,42 @@ fn hold(
     Ok(())
 }
 
-/// Reuses the rows of reported leases for other tasks and tokens. Returns which of the old leases have been replaced: not
-/// those that contained more tasks.
-fn turn(
+/// Reuses the rows of reported leases for other tasks and tokens. Returns the old leases that have been replaced, which
+/// do not include those that contained more tasks.
+fn reuse(
     client: &SpiClient,
     now: TimestampWithTimeZone,
-    turns: &[Turn],
+    reuses: &[Reuse],
     asking: &Asking,
 ) -> Result<BTreeSet<(i32, i64)>, Error> {
     let (worker, until, role) = (asking.worker.as_str().into(), asking.until(now).into(), asking.role.as_str().into());
-    let mut rows = match turns {
+    let mut rows = match reuses {
         [] => return Ok(BTreeSet::new()),
-        [Turn { old: (part, id), old_tasks, token, tasks }] => {
+        [Reuse { old: (part, id), old_tasks, token, tasks }] => {
             let (old_tasks, tasks) = (old_tasks.clone().into(), tasks.clone().into());
             let arguments =
                 [worker, until, now.into(), role, (*part).into(), (*id).into(), old_tasks, (*token).into(), tasks];
-            statements::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?
+            statements::run(client, include_str!("../../queries/reuse_lease.sql"), &arguments)?
         }
         // These are locked, and known to be whole.
         _ => {
-            let whole: Vec<&Turn> = turns.iter().filter(|turn| !turn.old_tasks.is_empty()).collect();
-            let rows = RowRelation::new(c"lease", &whole, |turn| {
+            let whole: Vec<&Reuse> = reuses.iter().filter(|reuse| !reuse.old_tasks.is_empty()).collect();
+            let rows = RowRelation::new(c"lease", &whole, |reuse| {
                 [
-                    ("part", value(turn.old.0)),
-                    ("id", value(turn.old.1)),
-                    ("token", value(turn.token)),
-                    ("tasks", value(turn.tasks.clone())),
+                    ("part", value(reuse.old.0)),
+                    ("id", value(reuse.old.1)),
+                    ("token", value(reuse.token)),
+                    ("tasks", value(reuse.tasks.clone())),
                 ]
             })?;
-            rows.run(client, include_str!("../../queries/turn_leases.sql"), &[worker, until, now.into(), role])?
+            rows.run(client, include_str!("../../queries/reuse_leases.sql"), &[worker, until, now.into(), role])?
         }
     };
-    let mut turned = BTreeSet::new();
+    let mut reused = BTreeSet::new();
     while rows.next().is_some() {
-        turned.extend(rows.get::<i32>(1)?.zip(rows.get::<i64>(2)?));
+        reused.extend(rows.get::<i32>(1)?.zip(rows.get::<i64>(2)?));
     }
-    Ok(turned)
+    Ok(reused)
 }
 
 /// Sorts tasks as they are sorted in leases, so that they can be compared.

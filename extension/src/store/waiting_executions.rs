@@ -36,7 +36,7 @@ impl Batch {
         }
         if !self.leaving.is_empty() {
             let arguments = [self.leaving.clone().into(), now.into()];
-            statements::run(client, include_str!("../../queries/leave_concurrency.sql"), &arguments)?;
+            statements::run(client, include_str!("../../queries/stop_waiting_to_begin.sql"), &arguments)?;
             let ended: Vec<i64> = self.leaving.iter().filter(|run| self.ends.contains(run)).map(|run| -run).collect();
             if !ended.is_empty() && limits::are_in_use() {
                 free_slots(client, now, ended)?;

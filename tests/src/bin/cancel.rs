@@ -36,7 +36,7 @@ SET pg_workflow.max_context_bytes = 268435456;
 SET pg_workflow.max_result_bytes = 268435456;
 ";
 
-/// A statement that takes long, and the setup that it needs.
+/// A statement that takes a long time, and the setup that it needs.
 struct Case {
     name: String,
     before: Vec<String>,

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use std::error::Error;
 use std::time::Duration;
 
-/// Orders whose number leaves this remainder fail at this action.
+/// Actions, each with the remainder of the numbers of the orders that fail at it.
 const FAILURES: [(&str, i64); 3] = [("shop.charge", 3), ("shop.check", 5), ("shop.ship", 7)];
 /// Divisor of these remainders.
 const ORDERS: i64 = 9;

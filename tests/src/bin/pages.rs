@@ -1,6 +1,6 @@
-//! Measures how many blocks each page of the console reads, and how long it takes, with twenty thousand ended executions
-//! and with a million: `pages [EXECUTIONS]`, on a separate server. Fails if a page reads more than [`MOST`] times as many
-//! blocks with a million: then its cost grows with the number of executions.
+//! Measures how many blocks each page of the console reads, and how long it takes, with twenty thousand ended
+//! executions and with a million: `pages [EXECUTIONS]`, on a separate server. Fails if a page reads more than [`MOST`]
+//! times as many blocks with a million: then its cost grows with the number of executions.
 
 use pg_workflow_tests::Server;
 use sqlx::postgres::PgConnection;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 const FEW: usize = 20_000;
 const MANY: usize = 1_000_000;
-/// Indexes of a million rows have a level more than those of a few thousand.
+/// Maximum factor: indexes of a million rows have one more level than those of a few thousand.
 const MOST: f64 = 2.0;
-/// The best one counts.
+/// Number of tries, of which the best one counts.
 const TRIES: usize = 5;
 
 const PAGES: &[&str] = &[

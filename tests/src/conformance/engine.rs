@@ -30,7 +30,7 @@ pub struct ReadyAction {
     pub task_index: Option<u32>,
 }
 
-/// Plays one case. An error says what was refused.
+/// A player of one case. An error says what was refused.
 pub trait Engine {
     /// Defines and starts a workflow.
     fn start(&mut self, definition: &Value, parameters: &Value) -> Result<(), String>;

@@ -11,7 +11,7 @@ use conductor::testing::memory_host::{Ledger, RowStatus};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Plays one case.
+/// A player of one case.
 #[derive(Default)]
 pub struct Memory {
     ledger: Option<Ledger>,

@@ -145,7 +145,8 @@ pub fn play<E: Engine>(case: &Case, engine: &mut E) -> Verdict {
     }
 }
 
-/// A case that design section 4 treats differently: the engine completes a task without an action and never offers it.
+/// Returns the reason if design section 4 treats a case differently: the engine completes a task without an action and
+/// never offers it.
 fn departure(case: &Case) -> Option<&'static str> {
     // A status has one name everywhere; the recording has two for the same expression.
     if case.definition.to_string().contains("task_status(") && recorded_word(case, "succeeded") {

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::collections::BTreeSet;
 use tokio::runtime::Runtime;
 
-/// Plays one case. Time stands still except when it waits for a delay.
+/// A player of one case. Time stands still except when it waits for a delay.
 pub struct Sql<'c> {
     runtime: &'c Runtime,
     connection: &'c mut PgConnection,

@@ -136,7 +136,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "require_ref",
             "require_task",
             "require_time",
-            "require_words",
+            "require_text_array",
             "require_worker",
             "settle_part",
             "settle_task",

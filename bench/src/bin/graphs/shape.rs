@@ -13,7 +13,7 @@ pub struct Load {
     pub seconds: Vec<f64>,
 }
 
-/// Makes a graph.
+/// Function that makes a graph.
 type Shape = fn() -> Graph;
 
 /// Returns the graphs whose tasks take time: 50 ms each.
@@ -25,7 +25,7 @@ pub fn timed() -> Vec<Load> {
 /// All shapes, by name.
 pub const SHAPES: [(&str, Shape); 4] = [("wide", wide), ("layered", layered), ("montage", montage), ("random", random)];
 
-/// One task, 900 that follow it, and one that waits for all of these.
+/// Returns one task, 900 that follow it, and one that waits for all of these.
 fn wide() -> Graph {
     fan(900)
 }
@@ -37,7 +37,7 @@ fn fan(width: usize) -> Graph {
     graph
 }
 
-/// 20 layers of 50 tasks, each of which waits for three tasks of the previous layer.
+/// Returns 20 layers of 50 tasks, each of which waits for three tasks of the previous layer.
 fn layered() -> Graph {
     let mut numbers = Numbers(1);
     let mut graph = vec![vec![]; 50];
@@ -49,7 +49,8 @@ fn layered() -> Graph {
     graph
 }
 
-/// The steps of an image mosaic: projections, differences between neighbors, one fit, corrections, and the mosaic.
+/// Returns the steps of an image mosaic: projections, differences between neighbors, one fit, corrections, and the
+/// mosaic.
 fn montage() -> Graph {
     const IMAGES: usize = 180;
     let mut numbers = Numbers(2);
@@ -74,7 +75,7 @@ fn montage() -> Graph {
     graph
 }
 
-/// 1000 tasks, each of which waits for up to three earlier ones, mostly recent ones.
+/// Returns 1000 tasks, each of which waits for up to three earlier ones, mostly recent ones.
 fn random() -> Graph {
     let mut numbers = Numbers(3);
     let mut graph: Graph = Vec::new();

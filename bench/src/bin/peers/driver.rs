@@ -1,10 +1,10 @@
-//! Sends commands to drivers. There are three:
+//! Sends commands to drivers. There are three commands:
 //!
 //! `prepare` creates what the system needs in the database of DATABASE_URL. `enqueue JOBS STEPS [KEYS]` enqueues jobs,
 //! for one key after the other in turn if there are keys, and prints how many it enqueued and how many seconds that
 //! took, excluding connecting. `work [KEYS]` is a worker: when it is ready, it says `ready`; a line on its standard
-//! input starts it; at the end of the input it stops in an orderly way and answers how many steps it has done. Answers
-//! are lines of JSON.
+//! input starts it; at the end of the input it stops in an orderly way and answers with the number of steps it has
+//! done. Answers are lines of JSON.
 
 use crate::contender::Contender;
 use crate::install::Tools;

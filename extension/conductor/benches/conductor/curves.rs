@@ -18,7 +18,7 @@ const CURVES: [(&str, &str, bool); 8] = [
 const COLOURS: [&str; 8] = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b", "#ff7f0e", "#17becf", "#7f7f7f"];
 /// Maximum multiple in the plot. Curves that grow more are only in the table, because all other lines would look like
 /// one beside them.
-const MOST_PLOTTED: f64 = 12.0;
+const MAX_PLOTTED: f64 = 12.0;
 
 /// Sizes, and the cost of an event at each, as multiples of the first.
 type Points = Vec<(f64, f64)>;
@@ -45,7 +45,7 @@ pub fn write() -> std::io::Result<()> {
             list(&|point| format!("{:.2}", point.1))
         );
     }
-    curves.retain(|(_, points)| points.iter().all(|point| point.1 <= MOST_PLOTTED));
+    curves.retain(|(_, points)| points.iter().all(|point| point.1 <= MAX_PLOTTED));
     std::fs::write(folder.join("conductor.svg"), plot(&curves))
 }
 

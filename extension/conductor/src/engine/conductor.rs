@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// Maximum number of tasks that one event may end instantly: routing tasks in a cycle must not loop forever.
 const INSTANT_TASKS: u32 = 10_000;
 
-/// Conducts one execution.
+/// The conductor of one execution.
 pub struct Conductor<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) facts: &'a Facts,

@@ -84,7 +84,7 @@ impl Conductor<'_> {
         self.stop(Status::Canceling);
     }
 
-    /// Withdraws tasks that wait in an execution that has stopped and that were being claimed when it did.
+    /// Withdraws the waiting tasks of a stopped execution that were being claimed when it stopped.
     pub fn withdraw_again(&mut self) {
         if self.execution.status != Status::Running && !self.execution.has_ended() {
             self.changes.withdraw.tasks = if self.execution.state.forced { Reach::Everything } else { Reach::Forward };

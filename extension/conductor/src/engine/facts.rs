@@ -75,7 +75,7 @@ pub struct Unrendered {
     pub outcome: TaskOutcome,
 }
 
-/// Records whether a step needed something that had not been loaded.
+/// Record of whether a step needed something that had not been loaded.
 #[derive(Debug, Clone, Default)]
 pub struct Missing(Arc<AtomicBool>);
 

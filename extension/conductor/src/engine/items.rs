@@ -12,7 +12,7 @@ use crate::engine::state::{Context, Progress, TaskKey};
 use crate::engine::status::{Status, TaskEnd};
 use crate::expression::{Data, Rendering};
 use crate::finding::shorten;
-use crate::graph::{Items, Node};
+use crate::graph::node::{Items, Node};
 use minijinja::value::ValueKind;
 
 /// Maximum number of characters of an invalid value shown in messages.

@@ -5,7 +5,7 @@
 use crate::engine::moment::Moment;
 use crate::engine::status::TaskEnd;
 use crate::expression::{Data, json};
-use crate::graph::Items;
+use crate::graph::node::Items;
 use minijinja::value::ValueKind;
 
 /// When a task ran, and how many times.

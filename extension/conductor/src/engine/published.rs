@@ -7,7 +7,7 @@ use crate::expression::Data;
 use crate::interrupt;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Marks the last change of a context: nobody else sees it, so the context's holder may add to it.
+/// Bit that marks the last change of a context: nobody else sees it, so the context's holder may add to it.
 pub(crate) const OWN: u32 = 1 << 31;
 
 /// One entry of a change.

@@ -47,7 +47,7 @@ impl Rate {
         now.saturating_add(self.tolerance).saturating_add(self.interval)
     }
 
-    /// Returns how many tasks this rate lets begin within a time, apart from bursts.
+    /// Returns how many tasks this rate allows to begin within a period, apart from bursts.
     pub fn passed(self, time: Micros) -> usize {
         usize::try_from(time.max(0) / self.interval).unwrap_or(usize::MAX)
     }

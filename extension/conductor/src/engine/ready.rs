@@ -39,7 +39,7 @@ pub fn limit_key(key: &Data) -> Result<String, String> {
 }
 
 /// Maximum number of characters of an item's label.
-const MOST_LABEL: usize = 200;
+const MAX_LABEL_CHARS: usize = 200;
 
 impl Conductor<'_> {
     /// Makes a task ready. It already counts as live.
@@ -239,7 +239,7 @@ impl Conductor<'_> {
         let label = self.render(label, vars, None, item);
         let label =
             label.map_err(|error| Cause::evaluating(Code::ITEMS_NOT_RENDERED, "label", Some(&node.name), &error))?;
-        Ok(Some(label.to_string().chars().take(MOST_LABEL).collect()))
+        Ok(Some(label.to_string().chars().take(MAX_LABEL_CHARS).collect()))
     }
 
     pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Cause> {
@@ -271,7 +271,7 @@ impl Conductor<'_> {
         });
     }
 
-    /// Ends a task that could not begin as failed.
+    /// Ends as failed a task that could not begin.
     fn end_unstarted(&mut self, key: TaskKey, context: &Context, cause: Cause) {
         let end = TaskEnd::Failed;
         let outcome = self.outcome_without_work(key, end, None, Some(cause.as_error()));
@@ -315,7 +315,7 @@ impl Conductor<'_> {
         self.work.push_back(Work::Ended(Box::new(ended)));
     }
 
-    /// Returns seconds from a number or a template, at most as many as a definition may say; zero or less counts as
+    /// Returns seconds from a number or a template, at most as many as a definition may specify; zero or less counts as
     /// none.
     pub(crate) fn seconds(
         &self,

@@ -10,7 +10,7 @@ use crate::engine::reported::{Advice, Reported};
 use crate::engine::status::TaskEnd;
 use crate::engine::variables;
 use crate::expression::Data;
-use crate::graph::{AfterSuccess, Growth, Repeat, Retry};
+use crate::graph::node::{AfterSuccess, Growth, Repeat, Retry};
 use crate::language::definition::Backoff;
 
 /// Maximum delay, in seconds: a hundred years is effectively forever, and still a valid timestamp.

@@ -1,8 +1,8 @@
 //! What the conductor remembers of an execution between events.
 //!
 //! [`State`] is stored as `workflow_execution.state`. It is read and written with every event, so it holds nothing that
-//! grows with the number of finished tasks, except one bit per join; what branches publish is stored apart. While a
-//! single branch without variables walks plain steps, it has its default value, which is stored as NULL.
+//! grows with the number of finished tasks, except one bit per join; what branches publish is stored separately. While
+//! a single branch without variables walks plain steps, it has its default value, which is stored as NULL.
 
 use crate::engine::moment::Moment;
 
@@ -142,7 +142,7 @@ pub struct State {
     pub undo: Option<Undoing>,
 }
 
-/// Default values are not serialized.
+/// Whether a value is the default, which is not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

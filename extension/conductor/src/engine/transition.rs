@@ -13,7 +13,8 @@ use crate::engine::variables;
 use crate::engine::work::{EndedTask, NextTask, Work};
 use crate::expression::overlay;
 use crate::expression::{Data, Rendering};
-use crate::graph::{NodeId, Target};
+use crate::graph::NodeId;
+use crate::graph::node::Target;
 
 /// A transition that fires: what it publishes and where it leads.
 struct Fired<'a> {

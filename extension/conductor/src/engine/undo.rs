@@ -20,7 +20,7 @@ use crate::engine::work::EndedTask;
 use crate::expression::Data;
 use crate::graph::Graph;
 use crate::graph::Node;
-use crate::graph::undo::UndoCall;
+use crate::graph::node::UndoCall;
 use crate::language::definition::UndoOn;
 use crate::language::definition::{UndoOrder, WhenUnknown};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Filters that MiniJinja does not have: reading JSON, reading and writing YAML, and regular expressions.
 //!
 //! Regular expressions are those of the `regex` crate: they take time linear in the text. Patterns are limited in size,
-//! and so is what a replacement makes of a text.
+//! and so is the result of a replacement.
 
 use crate::expression::template::metered::MAX_TEXT;
 use crate::expression::{Data, data};

@@ -1,7 +1,7 @@
 //! A stored value that is read only when an expression looks into it: most values are passed on unread.
 
-use crate::expression::Data;
-use crate::expression::template::unwatched;
+use crate::expression::template::watched::unwatched;
+use crate::expression::values::Data;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value};
 use std::any::Any;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 /// An object or list in storage. Other values are read immediately.
 pub trait Source: Any + Send + Sync {
-    /// Reads the value; [`unreadable`](crate::expression::unreadable) if it cannot be read.
+    /// Reads the value; [`unreadable`](crate::expression::values::unreadable) if it cannot be read.
     fn read(&self) -> Data;
     /// Whether it is a list.
     fn is_list(&self) -> bool;

@@ -1,6 +1,6 @@
 //! Maps with changes laid over them, which look like plain maps to expressions.
 
-use crate::expression::Data;
+use crate::expression::values::Data;
 use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, Value};
 use std::sync::Arc;

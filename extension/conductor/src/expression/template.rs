@@ -8,13 +8,13 @@ mod names;
 mod outcome;
 mod path;
 mod references;
-mod watched;
+mod watch;
+pub(crate) mod watched;
 
 pub use compared::{Compared, Subject};
 pub use names::{FILTERS, FUNCTIONS, TESTS};
 pub use outcome::may_hold_after;
 pub use references::{Guard, Named, Read, References};
-pub(crate) use watched::unwatched;
 
 use minijinja::machinery::{Token, parse, tokenize};
 

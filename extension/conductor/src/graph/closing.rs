@@ -4,7 +4,8 @@
 //! failures, tasks listed beside `fail`, the `finally` task, and what follows from any of them.
 
 use crate::expression::template::may_hold_after;
-use crate::graph::{Graph, Node, NodeId, Target, Transition};
+use crate::graph::node::{Node, Target, Transition};
+use crate::graph::{Graph, NodeId};
 use crate::interrupt;
 
 /// Works out which tasks close an execution.

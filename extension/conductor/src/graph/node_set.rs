@@ -1,10 +1,12 @@
 //! Sets of tasks, one bit per task, so that the stored state of a join with a thousand inbound tasks stays small.
 
-use crate::graph::NodeId;
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of words that are read: far more than any graph needs.
-const MOST_WORDS: usize = 1 << 16;
+const MAX_WORDS: usize = 1 << 16;
+
+/// A task's number in its graph.
+pub type NodeId = u32;
 
 /// A set of tasks of a graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +47,7 @@ impl TryFrom<Vec<i64>> for NodeSet {
                 Ok(word) => words.push(word),
                 Err(_) => {
                     let run = number.checked_neg().and_then(|run| usize::try_from(run).ok());
-                    let run = run.filter(|run| words.len() + run <= MOST_WORDS).ok_or(NoSet(number))?;
+                    let run = run.filter(|run| words.len() + run <= MAX_WORDS).ok_or(NoSet(number))?;
                     words.resize(words.len() + run, 0);
                 }
             }

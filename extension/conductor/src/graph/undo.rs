@@ -1,12 +1,14 @@
 //! The tasks that undo completed ones: one for each task that has an `undo`, and one for each task that may call a
 //! workflow, which undoes itself with its own undos.
 
-use crate::expression::{Rendering, Sources};
-use crate::graph::compile::compile_retry;
-use crate::graph::read_set::Needs;
-use crate::graph::{Graph, Node, NodeId};
+use crate::expression::Sources;
+use crate::graph::Graph;
+use crate::graph::compile_task::compile_retry;
+use crate::graph::needs::Needs;
+use crate::graph::node::{Node, Undo, UndoCall};
+use crate::graph::node_set::NodeId;
 use crate::interrupt;
-use crate::language::definition::{Definition, UndoOn, WhenUnknown};
+use crate::language::definition::{Definition, UndoOn};
 use std::collections::HashMap;
 
 /// Prefix before the name of the task that is undone. No name in a definition contains a colon.
@@ -15,39 +17,6 @@ const PREFIX: &str = "undo:";
 /// Returns the name of the task that undoes another one.
 pub(crate) fn undo_name(task: &str) -> String {
     format!("{PREFIX}{task}")
-}
-
-/// The undo of a task.
-pub struct Undo {
-    /// The task that performs it.
-    pub node: NodeId,
-    /// The call that undoes it; `None` if it has none: a workflow that the task has called undoes itself.
-    pub call: Option<UndoCall>,
-}
-
-/// A call that undoes a task.
-pub struct UndoCall {
-    /// What a worker must do.
-    pub action: Rendering,
-    /// The action's input.
-    pub input: Option<Rendering>,
-    /// Seconds that an attempt may take.
-    pub timeout: Option<Rendering>,
-    /// Number of retries allowed.
-    pub retries: Option<Rendering>,
-    /// Whether a task is undone if it is unknown whether it was done.
-    pub when_unknown: WhenUnknown,
-    /// Whether the task's own input is read.
-    pub reads_input: bool,
-    /// Whether the item is read.
-    pub reads_item: bool,
-}
-
-impl UndoCall {
-    /// Returns everything in it that is rendered when the task completes.
-    pub fn renderings(&self) -> impl Iterator<Item = &Rendering> {
-        [Some(&self.action), self.input.as_ref(), self.timeout.as_ref(), self.retries.as_ref()].into_iter().flatten()
-    }
 }
 
 /// Returns the ends of a workflow at which completed tasks are undone.

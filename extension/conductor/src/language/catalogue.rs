@@ -20,7 +20,7 @@ pub struct Action {
     pub calls: Vec<String>,
 }
 
-/// Looks up actions and packs.
+/// A catalogue in which actions and packs are looked up.
 pub trait Catalogue {
     /// Whether anything is known at all. If not, WF501 to WF507 and WF509 are not checked.
     fn known(&self) -> bool {

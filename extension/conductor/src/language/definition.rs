@@ -71,7 +71,7 @@ pub struct Definition {
     /// The key by which its executions share the queue: text, or a template that reads the parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fair_by: Option<String>,
-    /// Limits how many of its executions run at once.
+    /// Limit on how many of its executions run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
     /// How long executions are kept after they have ended, by final status. For statuses not listed, the server's
@@ -80,10 +80,10 @@ pub struct Definition {
     pub keep: BTreeMap<String, Keep>,
 }
 
-/// Limits how many executions of a workflow run at once.
+/// Limit on how many executions of a workflow run at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concurrency {
-    /// The key per which executions are counted: a value, or a template that reads the parameters; null if they are all
+    /// The key by which executions are counted: a value, or a template that reads the parameters; null if they are all
     /// counted together.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub key: serde_json::Value,
@@ -263,8 +263,8 @@ pub struct Task {
 pub struct LimitUse {
     /// Name of the limit.
     pub name: String,
-    /// The key per which the limit counts: text, a number or a boolean, or a template that yields one; null if the
-    /// limit counts everything together.
+    /// The key by which the limit counts: text, a number or a boolean, or a template that yields one; null if the limit
+    /// counts everything together.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub key: Value,
 }
@@ -355,7 +355,7 @@ impl Rest {
     }
 }
 
-/// Runs a task once per item.
+/// Rule that runs a task once per item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WithItems {
     /// A list, or a template that yields one.
@@ -408,7 +408,7 @@ pub enum ItemCount {
     Percent(f64),
 }
 
-/// Retries a task after a failure.
+/// Rule that retries a task after a failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retry {
     /// Maximum number of retries: a number or a template.
@@ -459,7 +459,7 @@ impl RetryEach {
     }
 }
 
-/// Runs a task again after a success, until its result is right.
+/// Rule that runs a task again after a success, until its result is right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repeat {
     /// Condition that ends it.
@@ -502,7 +502,7 @@ impl Backoff {
     }
 }
 
-/// Makes a task wait for a signal instead of a worker.
+/// Rule that makes a task wait for a signal instead of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WaitFor {
     /// The signal's name, or a template that yields it.

@@ -15,9 +15,9 @@ use jsonschema::{PatternOptions, Retrieve, ValidationError, ValidationOptions};
 use serde_json::Value;
 
 /// Maximum number of violations named in one answer.
-const MOST_VIOLATIONS: usize = 100;
+const MAX_VIOLATIONS: usize = 100;
 /// Maximum total size of their paths and messages, in bytes.
-const MOST_BYTES: usize = 16 << 10;
+const MAX_BYTES: usize = 16 << 10;
 /// Maximum size of a violation's path and of its message, in bytes: they may quote the whole value.
 const MAX_MESSAGE: usize = 300;
 /// Maximum size of a schema's compiled pattern, in bytes.
@@ -70,7 +70,7 @@ impl Schema {
         let mut violations = Violations::default();
         let mut bytes = 0;
         for error in interrupt::checked(self.validator.iter_errors(value)) {
-            if violations.list.len() < MOST_VIOLATIONS && bytes < MOST_BYTES {
+            if violations.list.len() < MAX_VIOLATIONS && bytes < MAX_BYTES {
                 let violation = Violation { path: short(error.instance_path()), message: message(&error) };
                 bytes += violation.path.len() + violation.message.len();
                 violations.list.push(violation);
@@ -117,7 +117,7 @@ fn short(text: impl fmt::Display) -> String {
     short.0
 }
 
-/// Accepts text up to a maximum length.
+/// Writer that accepts text up to a maximum length.
 struct Short(String);
 
 impl fmt::Write for Short {
@@ -132,7 +132,8 @@ impl fmt::Write for Short {
     }
 }
 
-/// The parser has limited the depth of the schema, and therefore of this recursion.
+/// Adds missing defaults, and returns whether there were any. The parser has limited the depth of the schema, and
+/// therefore of this recursion.
 fn add_defaults(schema: &Value, value: &mut Value) -> bool {
     let (Value::Object(object), Some(properties)) = (value, schema["properties"].as_object()) else { return false };
     let mut added = false;

@@ -200,7 +200,7 @@ pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// Resolves references.
+/// Resolver of references.
 struct References<'s> {
     root: &'s Value,
     anchors: HashMap<&'s str, &'s Value>,

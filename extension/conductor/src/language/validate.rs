@@ -1,4 +1,4 @@
-//! Finds every problem of a definition that can be known before it runs.
+//! Finds every problem with a definition that can be known before it runs.
 //!
 //! A finding is an error only if it is certain; otherwise it is a warning: a workflow that can run well is never
 //! rejected.
@@ -7,6 +7,7 @@ mod actions;
 mod cycles;
 mod ending;
 mod expressions;
+mod fact_set;
 mod facts;
 mod habits;
 mod handlers;
@@ -23,6 +24,7 @@ mod schemas;
 mod shape;
 mod sites;
 mod tasks;
+mod text;
 mod transitions;
 mod undo;
 

@@ -70,7 +70,7 @@ fn refusal(violation: &Violation) -> String {
 struct Check<'a> {
     walk: Walk<'a>,
     graph: &'a Graph,
-    /// Number of unknown names for which the most similar one may still be looked up, which takes long.
+    /// Number of unknown names for which the most similar one may still be looked up, which takes a long time.
     suggestions: usize,
 }
 

@@ -10,7 +10,8 @@ pub use improviser::Samples;
 
 use super::chance::Chance;
 use super::coverage::Coverage;
-use super::play::{self, Cancel, Performance, Stop};
+use super::play::{self, Performance, Stop};
+use super::script::Cancel;
 use crate::expression::data;
 use crate::graph::Graph;
 use crate::interrupt;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 const STEADY: u64 = 16;
 /// Maximum number of such executions: cycles in them continue until a limit stops them.
 const MAX_STEADY: u64 = 100;
-/// After this many executions that do not end, no more are run, because each takes long.
+/// After this many executions that do not end, no more are run, because each takes a long time.
 const MAX_ENDLESS: usize = 3;
 
 /// Something that looks wrong, and how to reproduce it.

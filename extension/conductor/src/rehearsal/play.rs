@@ -2,7 +2,7 @@
 //! prompter says.
 
 use super::memory_host::{Ledger, ReportedRow, RowStatus, TaskRow};
-use super::script::{Answer, AnswerKind};
+use super::script::{Answer, AnswerKind, Cancel};
 use crate::engine::status::TaskEnd;
 use crate::engine::variables;
 use crate::expression::Data;
@@ -35,7 +35,7 @@ pub(crate) struct Request<'a> {
     pub limit: Option<i32>,
 }
 
-/// Decides the outcomes of attempts.
+/// Source of the outcomes of attempts.
 pub(crate) trait Prompter {
     /// Returns the outcome of an attempt; an error ends the run.
     fn answer(&mut self, request: &Request) -> Result<Answer, Stop>;
@@ -44,15 +44,6 @@ pub(crate) trait Prompter {
     fn cancel(&self) -> Option<Cancel> {
         None
     }
-}
-
-/// A cancel of an execution.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cancel {
-    /// Seconds after the start.
-    pub after: f64,
-    /// Whether it is by force, so that nothing may close it.
-    pub force: bool,
 }
 
 /// Why an execution did not run to its end.

@@ -1,6 +1,7 @@
 //! Answers as specified by a test file.
 
-use super::play::{Cancel, Prompter, Request, Stop};
+use super::play::{Prompter, Request, Stop};
+use super::script::Cancel;
 use super::script::{Answer, Answers, Attempts, Script, Test};
 
 /// Answers for one test.

@@ -3,8 +3,7 @@
 mod answers;
 mod expectations;
 
-use super::play::Cancel;
-use super::script::{Cast, Expectations, Script, Test, Written};
+use super::script::{Cancel, Cast, Expectations, Script, Test, Written};
 use crate::finding::shorten;
 use crate::interrupt;
 use crate::language::parse::walk::{Fields, Range, Walk};

@@ -6,7 +6,6 @@ use crate::engine::status::Status;
 use crate::expression::Data;
 use crate::finding::Finding;
 use crate::language::parse::walk::Walk;
-use crate::rehearsal::play::Cancel;
 use crate::source::{NodeId, Source};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -34,6 +33,15 @@ pub struct Test {
     pub(super) cast: Cast,
     pub(super) cancel: Option<Cancel>,
     pub(super) expect: Expectations,
+}
+
+/// A cancel of an execution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cancel {
+    /// Seconds after the start.
+    pub after: f64,
+    /// Whether it is by force, so that nothing may close it.
+    pub force: bool,
 }
 
 /// Something and where it is written.

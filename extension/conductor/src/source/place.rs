@@ -40,8 +40,8 @@ impl Source {
     }
 }
 
-/// Walks a scalar as written in parallel with its value. Apart from escapes, only white space can differ: line folding
-/// and indentation drop, add or change nothing else.
+/// A walk through a scalar as written, in parallel with its value. Apart from escapes, only white space can differ:
+/// line folding and indentation drop, add or change nothing else.
 struct Alignment<'a> {
     raw: &'a str,
     rest: Chars<'a>,

@@ -58,8 +58,7 @@ fn container<'a>(it: &GetItem<'a>) -> Expr<'a> {
     if is_near { copy(&it.expr) } else { filtered(TOUCHED, &it.expr) }
 }
 
-/// Copies an operand that may be undefined at any of its names: `vars.x.y | default(0)` is 0 if there is no `x`,
-/// either.
+/// Copies an operand that may be undefined at any of its names: `vars.x.y | default(0)` is 0 even if there is no `x`.
 fn possible<'a>(operand: &Expr<'a>) -> Expr<'a> {
     let part = |part: &Expr<'a>| match part {
         Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => through(MAYBE, possible(part), part.span()),
@@ -226,7 +225,7 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
     }
 }
 
-/// Copies a body that may run many times, such that it checks each time.
+/// Copies a body that may run many times, so that it checks each time.
 fn repeated<'a>(list: &[Stmt<'a>], span: Span) -> Vec<Stmt<'a>> {
     // Written output passes through the meter, which checks.
     if list.iter().any(|it| matches!(it, Stmt::EmitExpr(_))) {

@@ -1,6 +1,6 @@
 //! Templates in which every walk through a value costs fuel.
 //!
-//! How much there is, is `Bounds::template_fuel`, which `expression.rs` gives to each evaluation.
+//! The amount is `Bounds::template_fuel`, which `expression.rs` gives to each evaluation.
 //!
 //! MiniJinja meters its instructions and loops, but `~`, comparisons, and conversions of a list to text walk through a
 //! value for free, and constant folding does so at compile time. A list can be repeated, or contain another list many
@@ -22,7 +22,8 @@ use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs, from_args}
 use minijinja::{Environment, Error, ErrorKind, State, filters};
 use std::borrow::Cow;
 
-use super::watched::{is_plain_map, unwatched, watched};
+use super::watch::{is_plain_map, watched};
+use super::watched::unwatched;
 use crate::expression::opaque;
 use crate::interrupt;
 
@@ -208,7 +209,7 @@ fn limited(name: &str, number: usize, most: usize) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
-/// Takes fuel for walks through values.
+/// Meter that takes fuel for walks through values.
 #[derive(Clone, Copy)]
 struct Meter {
     /// Maximum nesting depth of a value.

@@ -1,4 +1,4 @@
-//! The limits of a task, and of the number of a workflow's executions that run at once.
+//! The limits of a task, and the limit on how many executions of a workflow run at once.
 
 use super::name::is_limit_name;
 use super::walk::{Range, Walk};
@@ -10,7 +10,7 @@ use crate::source::{Content, NodeId};
 /// Maximum number of limits per task.
 pub const MAX_LIMITS: usize = 10;
 
-/// Maximum number of executions that `concurrency` lets run at once.
+/// Maximum number of executions that `concurrency` allows to run at once.
 pub const MAX_CONCURRENCY: u32 = 100_000;
 
 impl Walk<'_> {

@@ -13,9 +13,9 @@ use crate::language::definition::{ItemCount, Join, OnItemFailure, Repeat, Rest, 
 use crate::source::{Content, NodeId};
 
 /// Maximum of `max_lost_leases`.
-const MOST_LOST_LEASES: u32 = 1000;
+const MAX_LOST_LEASES: u32 = 1000;
 /// Default of `repeat.max`.
-const MOST_REPETITIONS: u32 = 1000;
+const MAX_REPETITIONS: u32 = 1000;
 
 impl Walk<'_> {
     /// Reads one task. `key` is its name if tasks are a map.
@@ -122,7 +122,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn max_lost_leases(&mut self, node: NodeId) -> Option<u32> {
-        let count = self.whole(node, "`max_lost_leases`", Range::whole(1, MOST_LOST_LEASES))?;
+        let count = self.whole(node, "`max_lost_leases`", Range::whole(1, MAX_LOST_LEASES))?;
         u32::try_from(count).ok()
     }
 
@@ -385,7 +385,7 @@ impl Walk<'_> {
             backoff: backoff.unwrap_or_default(),
             factor: factor.unwrap_or(2.0),
             max_delay: max_delay.and_then(|n| n.as_f64()),
-            max: max.unwrap_or(Value::from(MOST_REPETITIONS)),
+            max: max.unwrap_or(Value::from(MAX_REPETITIONS)),
             timeout: timeout.and_then(|n| n.as_u64()),
         })
     }

@@ -18,7 +18,7 @@ use crate::source::{Content, Defect, NodeId, Source};
 /// Maximum number of task names that a definition may mention in total; this also limits its transitions.
 const MAX_NAMES: usize = 100_000;
 
-/// Reads a [`Source`] into a definition.
+/// A reader that turns a [`Source`] into a definition.
 pub struct Walk<'a> {
     pub source: &'a Source,
     pub bounds: &'a Bounds,

@@ -1,7 +1,7 @@
 //! What is certain when a workflow completes and its output is rendered.
 
+use super::fact_set::FactSet;
 use super::facts::Facts;
-use super::known_facts::Set;
 use super::possible_end::{Fires, PossibleEnd};
 use super::shape::Shape;
 use crate::interrupt;
@@ -10,8 +10,8 @@ use crate::interrupt;
 /// touched; returns `None` if there are more than `most`.
 ///
 /// When in doubt, a fact counts as certain: a join fires, and of several conditions one holds.
-pub fn certain(shape: &Shape<'_>, facts: &Facts, words: usize, steps: &mut usize, most: usize) -> Option<Set> {
-    let mut ending = Ending { shape, facts, words, known: vec![Set::all(words); shape.inbound.len()] };
+pub fn certain(shape: &Shape<'_>, facts: &Facts, words: usize, steps: &mut usize, most: usize) -> Option<FactSet> {
+    let mut ending = Ending { shape, facts, words, known: vec![FactSet::all(words); shape.inbound.len()] };
     // In this order, a component comes after those it leads to.
     for component in &shape.components {
         loop {
@@ -31,7 +31,7 @@ pub fn certain(shape: &Shape<'_>, facts: &Facts, words: usize, steps: &mut usize
             }
         }
     }
-    let mut certain = Set::none(words);
+    let mut certain = FactSet::none(words);
     interrupt::checked(0..facts.start).for_each(|fact| certain.add(fact));
     shape.starts.iter().chain(&shape.finally).for_each(|task| certain.join(&ending.known[*task]));
     Some(certain)
@@ -42,12 +42,12 @@ struct Ending<'s> {
     facts: &'s Facts,
     words: usize,
     /// By task: the facts that are certain at the end once the task has begun.
-    known: Vec<Set>,
+    known: Vec<FactSet>,
 }
 
 impl Ending<'_> {
-    fn after(&self, task: usize) -> Set {
-        let mut certain = Set::all(self.words);
+    fn after(&self, task: usize) -> FactSet {
+        let mut certain = FactSet::all(self.words);
         for outcome in PossibleEnd::ALL.into_iter().filter(|outcome| self.may_complete_after(task, *outcome)) {
             certain.meet(&self.after_end(task, outcome));
         }
@@ -73,13 +73,13 @@ impl Ending<'_> {
         outcome.possible(&self.shape.definition.tasks[task]) && handled && !fails
     }
 
-    fn after_end(&self, task: usize, outcome: PossibleEnd) -> Set {
-        let mut certain = Set::none(self.words);
+    fn after_end(&self, task: usize, outcome: PossibleEnd) -> FactSet {
+        let mut certain = FactSet::none(self.words);
         certain.add_all(&self.facts.ended[task]);
         if outcome == PossibleEnd::Succeeded {
             certain.add_all(&self.facts.success[task]);
         }
-        let mut one_of: Vec<Set> = Vec::new();
+        let mut one_of: Vec<FactSet> = Vec::new();
         for (transition, along) in self.along(task) {
             match self.shape.firing[task][transition].at(outcome) {
                 Fires::Always => certain.join(&along),
@@ -89,7 +89,7 @@ impl Ending<'_> {
         }
         // A single condition may be false.
         if one_of.len() > 1 {
-            let mut all = Set::all(self.words);
+            let mut all = FactSet::all(self.words);
             one_of.iter().for_each(|set| all.meet(set));
             certain.join(&all);
         }
@@ -97,10 +97,10 @@ impl Ending<'_> {
     }
 
     /// Returns the facts that follow from each transition of a task.
-    fn along(&self, task: usize) -> impl Iterator<Item = (usize, Set)> + '_ {
+    fn along(&self, task: usize) -> impl Iterator<Item = (usize, FactSet)> + '_ {
         let edges = &self.shape.outbound[task];
         interrupt::checked(self.facts.along[task].iter().enumerate()).map(move |(transition, facts)| {
-            let mut set = Set::none(self.words);
+            let mut set = FactSet::none(self.words);
             set.add_all(facts);
             // Edges are in the order of transitions.
             let first = edges.partition_point(|edge| self.shape.edges[*edge].transition < transition);

@@ -10,7 +10,8 @@ use super::parallel::Parallel;
 use super::parameters::Parameters;
 use super::shape::Shape;
 use super::sites::{self, Phase, Site, SiteValue};
-use super::{Check, Spot, habits, undo};
+use super::text::Text;
+use super::{Check, habits, undo};
 use crate::expression::template::{self, FILTERS, FUNCTIONS, Named, TESTS};
 use crate::finding::{MAX_FINDINGS, shorten};
 use crate::interrupt;
@@ -76,23 +77,6 @@ pub struct Expressions<'s> {
     pub asked: HashMap<usize, HashSet<String>>,
     /// By task and variable: a task on a parallel branch that sets it.
     pub sibling: HashMap<(usize, String), Option<usize>>,
-}
-
-/// A text with expressions, and its location.
-pub struct Text<'t> {
-    pub site: &'t Site<'t>,
-    pub text: &'t str,
-    place: Option<Place>,
-}
-
-impl Text<'_> {
-    pub fn spot<'c, 'a>(&'c self, check: &'c mut Check<'a>, at: usize) -> Spot<'c, 'a> {
-        let mut spot = check.at(&self.site.path).task(self.site.task);
-        spot.place = self.place.map(|place| Place { offset: at, ..place });
-        spot.inside = true;
-        spot.expression = Some(self.text);
-        spot
-    }
 }
 
 impl Expressions<'_> {

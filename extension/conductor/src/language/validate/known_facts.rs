@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::ending;
+use super::fact_set::FactSet;
 use super::facts::Facts;
 use super::possible_end::PossibleEnd;
 use super::shape::{Edge, Shape};
@@ -11,40 +12,6 @@ use crate::language::definition::Join;
 
 /// Maximum number of words of bits that the analysis may touch.
 const MAX_STEPS: usize = 50_000_000;
-
-/// A set of facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Set(Vec<u64>);
-
-impl Set {
-    pub fn none(words: usize) -> Set {
-        Set(vec![0; words])
-    }
-
-    pub fn all(words: usize) -> Set {
-        Set(vec![u64::MAX; words])
-    }
-
-    pub fn add(&mut self, bit: usize) {
-        self.0[bit / 64] |= 1 << (bit % 64);
-    }
-
-    pub fn add_all(&mut self, bits: &[usize]) {
-        interrupt::checked(bits).for_each(|bit| self.add(*bit));
-    }
-
-    pub fn has(&self, bit: usize) -> bool {
-        self.0[bit / 64] >> (bit % 64) & 1 == 1
-    }
-
-    pub fn join(&mut self, other: &Set) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
-    }
-
-    pub fn meet(&mut self, other: &Set) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
-    }
-}
 
 /// How certain a fact is when a task begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +30,10 @@ pub enum Known {
 pub struct Flow {
     facts: Facts,
     /// Facts that become true on some path.
-    may: Vec<Set>,
-    must: Vec<Set>,
-    smooth: Vec<Set>,
-    at_end: Set,
+    may: Vec<FactSet>,
+    must: Vec<FactSet>,
+    smooth: Vec<FactSet>,
+    at_end: FactSet,
     /// Whether the analysis was abandoned because it would have taken too long.
     gave_up: bool,
 }
@@ -83,7 +50,7 @@ impl Flow {
     pub fn new(shape: &Shape<'_>, facts: Facts) -> Flow {
         let words = facts.numbers.len().div_ceil(64).max(1);
         let none = Vec::new;
-        let at_end = Set::all(words);
+        let at_end = FactSet::all(words);
         let mut flow = Flow { facts, may: none(), must: none(), smooth: none(), at_end, gave_up: false };
         let mut solver = Solver { shape, facts: &flow.facts, words, steps: shape.edges.len() * words };
         // With this many sets, even creating them would take too long.
@@ -127,7 +94,7 @@ impl Flow {
         self.facts.numbers.get(name).is_none_or(|bit| self.gave_up || self.at_end.has(*bit))
     }
 
-    /// Whether a fact is true from the start, and nothing on any way to a task makes it true again.
+    /// Whether a fact is true from the start, and nothing on any path to a task makes it true again.
     pub fn is_as_at_start(&self, task: usize, name: &str) -> bool {
         let Some(&bit) = self.facts.numbers.get(name) else { return false };
         bit < self.facts.start && !self.gave_up && !self.may[task].has(bit)
@@ -147,18 +114,18 @@ struct Solver<'s> {
 }
 
 impl Solver<'_> {
-    fn at_start(&self) -> Set {
-        let mut set = Set::none(self.words);
+    fn at_start(&self) -> FactSet {
+        let mut set = FactSet::none(self.words);
         interrupt::checked(0..self.facts.start).for_each(|bit| set.add(bit));
         set
     }
 
     /// Returns the facts that become true on some path.
-    fn may(&mut self) -> Vec<Set> {
+    fn may(&mut self) -> Vec<FactSet> {
         let tasks = self.shape.definition.tasks.len();
-        let mut known = vec![Set::none(self.words); tasks];
+        let mut known = vec![FactSet::none(self.words); tasks];
         self.solve(&mut known, |this, known, task| {
-            let mut set = Set::none(this.words);
+            let mut set = FactSet::none(this.words);
             for edge in interrupt::checked(&this.shape.inbound[task]) {
                 let edge = this.shape.edges[*edge];
                 set.join(&known[edge.from]);
@@ -171,15 +138,15 @@ impl Solver<'_> {
             set
         });
         if let Some(finally) = self.shape.finally {
-            known[finally] = Set::all(self.words);
+            known[finally] = FactSet::all(self.words);
         }
         known
     }
 
     /// Returns the facts that are true on every path.
-    fn must(&mut self, ways: Ways) -> Vec<Set> {
+    fn must(&mut self, ways: Ways) -> Vec<FactSet> {
         let tasks = self.shape.definition.tasks.len();
-        let mut known = vec![Set::all(self.words); tasks];
+        let mut known = vec![FactSet::all(self.words); tasks];
         let roots = self.shape.starts.iter().copied().chain(self.shape.finally.filter(|_| ways == Ways::All));
         roots.for_each(|root| known[root] = self.at_start());
         self.solve(&mut known, |this, known, task| {
@@ -191,8 +158,8 @@ impl Solver<'_> {
         known
     }
 
-    fn arriving(&mut self, known: &[Set], task: usize, ways: Ways) -> Set {
-        let mut by_task: HashMap<usize, Set> = HashMap::new();
+    fn arriving(&mut self, known: &[FactSet], task: usize, ways: Ways) -> FactSet {
+        let mut by_task: HashMap<usize, FactSet> = HashMap::new();
         for edge in interrupt::checked(&self.shape.inbound[task]) {
             let edge = self.shape.edges[*edge];
             let Some(set) = self.along(known, edge, ways) else { continue };
@@ -207,18 +174,18 @@ impl Solver<'_> {
         // A fact is certain if too few inbound tasks lack it for the join to fire without one that has it.
         let without = |bit: usize| by_task.values().filter(|set| !set.has(bit)).count();
         if needed == 1 {
-            let mut all = Set::all(self.words);
+            let mut all = FactSet::all(self.words);
             by_task.values().for_each(|set| all.meet(set));
             return all;
         }
-        let mut all = Set::none(self.words);
+        let mut all = FactSet::none(self.words);
         by_task.values().for_each(|set| all.join(set));
         if needed < inbound || by_task.len() < inbound {
             for bit in interrupt::checked(0..self.words * 64) {
                 if without(bit) < needed {
                     all.add(bit);
                 } else {
-                    all.0[bit / 64] &= !(1 << (bit % 64));
+                    all.remove(bit);
                 }
             }
             self.steps += self.words * 64 * by_task.len();
@@ -227,7 +194,7 @@ impl Solver<'_> {
     }
 
     /// Returns the facts that are true after a transition, or `None` if it is not on one of these paths.
-    fn along(&self, known: &[Set], edge: Edge, ways: Ways) -> Option<Set> {
+    fn along(&self, known: &[FactSet], edge: Edge, ways: Ways) -> Option<FactSet> {
         let counts = |outcome: &PossibleEnd| match ways {
             Ways::All => true,
             Ways::Smooth => matches!(outcome, PossibleEnd::Succeeded | PossibleEnd::Skipped),
@@ -250,7 +217,7 @@ impl Solver<'_> {
     }
 
     /// Applies a rule to all tasks until nothing changes.
-    fn solve(&mut self, known: &mut [Set], rule: impl Fn(&mut Self, &[Set], usize) -> Set) {
+    fn solve(&mut self, known: &mut [FactSet], rule: impl Fn(&mut Self, &[FactSet], usize) -> FactSet) {
         let mut waiting = vec![true; known.len()];
         let mut open: std::collections::VecDeque<usize> = (0..known.len()).collect();
         while let Some(task) = open.pop_front() {

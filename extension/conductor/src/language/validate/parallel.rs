@@ -3,7 +3,7 @@
 //! Two tasks do if a fork starts a branch that leads to only one of them, and together with it another branch that
 //! leads to only the other. Branches between which a condition may choose do not count as parallel.
 
-use super::known_facts::Set;
+use super::fact_set::FactSet;
 use super::possible_end::{Fires, PossibleEnd};
 use super::shape::Shape;
 use crate::interrupt;
@@ -14,7 +14,7 @@ const MAX_STEPS: usize = 20_000_000;
 /// What each task leads to.
 pub struct Parallel {
     /// By task: itself and all tasks it leads to.
-    after: Vec<Set>,
+    after: Vec<FactSet>,
     steps: usize,
 }
 
@@ -26,10 +26,10 @@ impl Parallel {
         if parallel.steps > MAX_STEPS {
             return parallel;
         }
-        parallel.after = vec![Set::none(words); tasks];
+        parallel.after = vec![FactSet::none(words); tasks];
         // In this order, a component comes after those it leads to.
         for component in &shape.components {
-            let mut set = Set::none(words);
+            let mut set = FactSet::none(words);
             for task in component {
                 set.add(*task);
                 for edge in interrupt::checked(&shape.outbound[*task]) {

@@ -1,10 +1,11 @@
 //! WF204, WF302, WF303, WF310 and WF311: the names that expressions read, except for other tasks.
 
 use super::Check;
-use super::expressions::{Expressions, OF_THE_END, Text, private};
+use super::expressions::{Expressions, OF_THE_END, private};
 use super::habits;
 use super::known_facts::Known;
 use super::sites::Phase;
+use super::text::Text;
 use super::undo;
 use crate::expression::template::{FUNCTIONS, Guard, Read};
 use crate::finding::shorten;

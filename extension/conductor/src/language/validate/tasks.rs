@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use super::Check;
-use super::expressions::{Expressions, Text};
+use super::expressions::Expressions;
 use super::facts::{self, Facts};
 use super::habits;
 use super::known_facts::{Flow, Known};
 use super::sites::{Phase, Site};
+use super::text::Text;
 use crate::expression::template::{Compared, Guard, Read, Subject};
 use crate::finding::shorten;
 use crate::language::parse::name::{is_name, list, nearest, suggest};
@@ -130,8 +131,8 @@ impl Expressions<'_> {
         self.ended.get_or_insert_with(|| Flow::new(shape, Facts::of_tasks(shape, check.bounds)))
     }
 
-    /// Whether a name of a task or parameter is mentioned by a condition on every way to a task, or by the task's own
-    /// condition.
+    /// Whether the name of a task or parameter is mentioned by a condition on every path to a task, or by the task's
+    /// own condition.
     pub fn is_tested(&mut self, check: &Check<'_>, site: &Site<'_>, here: usize, name: &str) -> bool {
         if self.ended(check).known(here, name) == Known::Always {
             return true;

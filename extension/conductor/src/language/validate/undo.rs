@@ -2,9 +2,9 @@
 //! done, and undos that read what the task has not published yet.
 
 use super::Check;
-use super::expressions::Text;
 use super::shape::Shape;
 use super::sites::Phase;
+use super::text::Text;
 use crate::expression::template::References;
 use crate::interrupt;
 use crate::language::definition::WhenUnknown;

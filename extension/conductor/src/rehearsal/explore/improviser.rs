@@ -3,7 +3,8 @@
 use crate::engine::reported::Advice;
 use crate::expression::Data;
 use crate::rehearsal::chance::Chance;
-use crate::rehearsal::play::{Cancel, Prompter, Request, Stop};
+use crate::rehearsal::play::{Prompter, Request, Stop};
+use crate::rehearsal::script::Cancel;
 use crate::rehearsal::script::{Answer, AnswerKind, Answers, Cast, Script};
 use std::collections::BTreeMap;
 
@@ -70,7 +71,8 @@ fn nothing() -> Data {
     Data::from(())
 }
 
-/// Answers according to its lines and, beyond them, at random or, without chance, as in the normal course.
+/// A prompter that answers according to its lines and, beyond them, at random or, without chance, as in the normal
+/// course.
 pub struct Improviser<'s> {
     pub lines: Lines,
     pub samples: &'s Samples,

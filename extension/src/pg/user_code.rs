@@ -17,7 +17,7 @@ const CALLS: [&str; 4] = [":funcid", ":opfuncid", ":aggfnoid", ":winfnoid"];
 /// Side effects of inserting a row into a table.
 pub struct AtInsert {
     /// Whether user code runs.
-    pub users_code: bool,
+    pub user_code: bool,
     /// Tables that the foreign keys reference.
     pub referred: Vec<Oid>,
 }
@@ -60,14 +60,14 @@ fn look_at(table: Oid) -> AtInsert {
             let relation = &*relation;
             let form = &*relation.rd_rel;
             let (referred, has_triggers) = triggers(relation);
-            let users_code = form.relhasrules
+            let user_code = form.relhasrules
                 || form.relrowsecurity
                 || has_triggers
-                || has_users_column(relation)
+                || has_user_type_column(relation)
                 || has_users_expression(relation);
-            AtInsert { users_code, referred }
+            AtInsert { user_code, referred }
         };
-        let at_insert = AtInsert { users_code: at_insert.users_code || has_users_index(relation), ..at_insert };
+        let at_insert = AtInsert { user_code: at_insert.user_code || has_users_index(relation), ..at_insert };
         pg_sys::table_close(relation, pg_sys::NoLock as _);
         at_insert
     }
@@ -87,10 +87,12 @@ unsafe fn triggers(relation: &pg_sys::RelationData) -> (Vec<Oid>, bool) {
 }
 
 /// Whether a column has a user-defined type.
-unsafe fn has_users_column(relation: &pg_sys::RelationData) -> bool {
+unsafe fn has_user_type_column(relation: &pg_sys::RelationData) -> bool {
     // SAFETY: the relation is open.
     let columns = unsafe { pgrx::PgTupleDesc::from_pg_copy(relation.rd_att) };
-    columns.iter().any(|column| !column.attisdropped && is_users(column.atttypid, |oid| unsafe { type_schema(oid) }))
+    columns
+        .iter()
+        .any(|column| !column.attisdropped && is_user_defined(column.atttypid, |oid| unsafe { type_schema(oid) }))
 }
 
 /// Whether a default or a check constraint calls a user function.
@@ -152,7 +154,7 @@ unsafe fn text_calls(text: *const c_char) -> bool {
         let number = words.next().and_then(|number| str::from_utf8(number).ok()?.parse::<u32>().ok());
         let oid = number.map_or(Oid::INVALID, Oid::from_u32);
         let schema = |oid| if is_function { unsafe { pg_sys::get_func_namespace(oid) } } else { Oid::INVALID };
-        if is_users(oid, schema) {
+        if is_user_defined(oid, schema) {
             return true;
         }
     }
@@ -160,7 +162,7 @@ unsafe fn text_calls(text: *const c_char) -> bool {
 }
 
 /// Whether an object belongs neither to PostgreSQL nor to this extension.
-fn is_users(oid: Oid, schema: impl Fn(Oid) -> Oid) -> bool {
+fn is_user_defined(oid: Oid, schema: impl Fn(Oid) -> Oid) -> bool {
     is_beyond_postgres(oid) && schema(oid) != relation::schema()
 }
 

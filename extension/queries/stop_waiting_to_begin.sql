@@ -1,5 +1,5 @@
 -- Makes executions that have stopped no longer wait to begin. Only the tasks that close them remain: the next tick ($2)
--- lets these start. OFFSET makes it one look-up per execution: what waits looks rare enough to be searched for first.
+-- lets these start. OFFSET forces one lookup per execution: waiting tasks look rare enough to be searched for first.
 WITH waiting AS MATERIALIZED (
   SELECT o.part, o.id
   FROM pg_catalog.unnest($1::bigint[]) AS d(id)

@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Maximum retry delay that can be requested, in seconds: a hundred years.
-const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
+const MAX_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
 
 /// Maximum hold that can be requested, in seconds: ten years.
-const LONGEST_HOLD: f64 = 10.0 * 365.25 * 86_400.0;
+const MAX_HOLD: f64 = 10.0 * 365.25 * 86_400.0;
 
 /// The report on one task, together with the task's row.
 pub struct TaskReport {
@@ -44,7 +44,7 @@ pub struct TaskReport {
     retry_in: Option<f64>,
     /// How long the worker asks to hold back tasks of the same kind, in seconds.
     pub hold_for: Option<f64>,
-    /// Stored size of the largest of the three, in bytes.
+    /// Stored size of the largest of result, error and progress, in bytes.
     pub bytes: usize,
     /// Row of the task, if it exists.
     pub row: Option<Rc<Row>>,
@@ -227,10 +227,10 @@ impl TaskReport {
 
     fn is_out_of_bounds(&self, task: i64) -> Option<Refusal> {
         let (bytes, most) = (self.bytes, settings::max_result_bytes());
-        if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
+        if self.retry_in.is_some_and(|seconds| !(0.0..=MAX_RETRY).contains(&seconds)) {
             let message = format!("retry_in of task {task} is out of range: use 0 to 100 years");
             Some(Refusal::new(Code::INVALID_ARGUMENT, message))
-        } else if self.hold_for.is_some_and(|seconds| !(0.0..=LONGEST_HOLD).contains(&seconds)) {
+        } else if self.hold_for.is_some_and(|seconds| !(0.0..=MAX_HOLD).contains(&seconds)) {
             Some(Refusal::new(
                 Code::INVALID_ARGUMENT,
                 format!("hold_for of task {task} is out of range: use 0 to 10 years"),
@@ -253,7 +253,8 @@ impl TaskReport {
         self.result.into_iter().chain(self.error).find_map(Jsonb::obstacle)
     }
 
-    /// Whether the report says completed and its result is usable, so that only the row can still rule it out.
+    /// Whether the report says `completed` and its result is usable, so that only the row can still be a reason to
+    /// refuse it.
     pub fn is_done(&self) -> bool {
         self.status.as_deref() == Some("completed")
             && self.task.zip(self.lease).is_some_and(|(task, _)| self.is_out_of_bounds(task).is_none())
