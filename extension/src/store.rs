@@ -166,6 +166,7 @@ impl Batch {
     /// Returns the tasks that may have held slots and are no longer running.
     fn stopped_tasks(&self) -> Vec<i64> {
         let tasks = self.ended.iter().map(|row| row.id).chain(self.retried.iter().map(|row| row.id));
+        let tasks = tasks.chain(self.withdrawn_calls.iter().copied());
         if limits::are_in_use() { tasks.collect() } else { Vec::new() }
     }
 

@@ -8,9 +8,9 @@ use crate::limits::take::LimitKey;
 use crate::pg::clock;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
+use crate::store::Batch;
 use crate::store::reporter::Reporter;
 use crate::store::run::Run;
-use crate::store::{Batch, TaskRows};
 use conductor::engine::conductor::Conductor;
 use conductor::engine::facts::Facts;
 use conductor::engine::rerun::Rerun;
@@ -38,8 +38,6 @@ pub struct Advance<'c, 'conn> {
     pub batch: Batch,
     /// The engine's own reports that wait for others' withdrawals to be processed.
     pub deferred_reports: Vec<OwnReport>,
-    /// Running tasks that are no longer needed, by workflow execution.
-    pub rest: Vec<(i64, TaskRows)>,
     /// Tasks whose reports this call has yet to process. They are not cancelled, and count as running, although their
     /// rows may have ended.
     pub unprocessed: Vec<i64>,
@@ -71,14 +69,13 @@ pub fn read_runs(client: &SpiClient, mut rows: Rows) -> Result<BTreeMap<i64, Run
 impl<'c, 'conn> Advance<'c, 'conn> {
     /// Starts advancing executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
-        let (batch, deferred_reports, rest, child_reruns) = Default::default();
+        let (batch, deferred_reports, child_reruns) = Default::default();
         Advance {
             client,
             now,
             runs,
             batch,
             deferred_reports,
-            rest,
             unprocessed: Vec::new(),
             child_reruns,
             reporter: Reporter::Engine,

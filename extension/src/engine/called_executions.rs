@@ -162,7 +162,7 @@ pub fn void(advance: &Advance, runs: Vec<(i64, bool)>) -> Result<Vec<OwnReport>,
 }
 
 /// Stops running tasks that are no longer needed: reports those that workers hold as `cancelled`, and schedules the
-/// cancel of executions that calls have started.
+/// cancel of executions that calls have started. Tasks that are reported later in this call are left to their reports.
 pub fn void_rest(advance: &Advance, rest: &[(i64, TaskRows)]) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if !rest.is_empty() {
@@ -174,6 +174,7 @@ pub fn void_rest(advance: &Advance, rest: &[(i64, TaskRows)]) -> Result<Vec<OwnR
             advance.now.into(),
             not_needed().into(),
             column(rest, |(_, task)| task.running),
+            advance.unprocessed.clone().into(),
         ];
         let mut rows = statements::run(advance.client, include_str!("../../queries/void_rest.sql"), &arguments)?;
         while rows.next().is_some() {

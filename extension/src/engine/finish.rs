@@ -269,7 +269,8 @@ fn report(
     while !open.is_empty() {
         open = report_round(advance, &open, &mut states)?;
         advance.unprocessed = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
-        handed.extend(settle(advance, asking.as_deref_mut())?);
+        // What is handed over has begun: nothing is while a later report may withdraw it.
+        handed.extend(settle(advance, asking.as_deref_mut().filter(|_| open.is_empty()))?);
         if !open.is_empty() {
             advance.load(open.keys().copied().collect())?;
             note_withdrawn(advance, &open)?;

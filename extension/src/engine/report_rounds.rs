@@ -53,6 +53,9 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
         outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
     advance.load(runs.into_iter().collect())?;
     let (_, taken) = judge(&outcomes, &advance.runs, &BTreeSet::new(), Reporter::Engine);
+    let accepted: BTreeSet<Option<i64>> = taken.values().flatten().map(|report| report.outcome.task).collect();
+    let withdrawn = outcomes.iter().map(|outcome| outcome.task).filter(|task| !accepted.contains(task));
+    advance.batch.leave_slots(withdrawn.flatten());
     let open = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
     let left = report_round(advance, &open, &mut States::new())?;
     let left: BTreeSet<Option<i64>> = left.values().copied().flatten().map(|report| report.outcome.task).collect();

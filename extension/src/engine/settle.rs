@@ -23,10 +23,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             take_back(advance, std::mem::take(&mut open.withdrawn))?;
         } else if !open.stopped.is_empty() {
             called_executions::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
-        } else if open.is_empty()
-            && advance.deferred_reports.is_empty()
-            && (!advance.unprocessed.is_empty() || advance.rest.is_empty())
-        {
+        } else if open.is_empty() && advance.deferred_reports.is_empty() {
             if advance.crowded.is_empty() {
                 return Ok(handed);
             }
@@ -34,13 +31,9 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             waiting_executions::displace(advance, crowded)?;
         } else {
             let written = std::mem::take(&mut open);
-            advance.rest.extend(written.rest);
             let mut reports = std::mem::take(&mut advance.deferred_reports);
             reports.extend(called_executions::void(advance, written.void)?);
-            if advance.unprocessed.is_empty() {
-                let rest = std::mem::take(&mut advance.rest);
-                reports.extend(called_executions::void_rest(advance, &rest)?);
-            }
+            reports.extend(called_executions::void_rest(advance, &written.rest)?);
             reports.extend(internal_tasks::begin(advance, &written.own)?);
             reports.extend(called_executions::ends(advance, written.ended)?);
             report_rounds::report_own(advance, reports)?;

@@ -178,6 +178,8 @@ pub(super) struct Withdrawal {
 pub struct Batch {
     pub(super) ended: Vec<EndedRow>,
     pub(super) retried: Vec<RetriedRow>,
+    /// Calls that were withdrawn before their reports, with the slots that they had taken.
+    pub(super) withdrawn_calls: Vec<i64>,
     pub(super) released: Vec<ReleasedItems>,
     pub(super) renewed: Vec<RenewedTask>,
     /// Branch changes to delete, by execution, change and place. Without a change, all changes of the execution are
@@ -219,6 +221,11 @@ impl Batch {
     /// Records that a reported row is retried.
     pub fn retry_task(&mut self, row: RetriedRow) {
         self.retried.push(row);
+    }
+
+    /// Records that calls have been withdrawn, so that the slots that they had taken become free.
+    pub fn leave_slots(&mut self, calls: impl Iterator<Item = i64>) {
+        self.withdrawn_calls.extend(calls);
     }
 
     /// Returns why an execution that is starting has failed; `None` if it has not, or if it has created work for a

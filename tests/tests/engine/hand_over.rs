@@ -217,3 +217,44 @@ async fn the_grace_can_be_set() {
     })
     .await;
 }
+
+/// Reports the claimed tasks of these names in one call that also asks for more. Returns the names of those handed out.
+async fn report_and_ask(session: &mut Session, tasks: &[(&Task, &str)]) -> Vec<String> {
+    let outcomes: Vec<(i64, i64, &str)> = tasks.iter().map(|(task, end)| (task.task, task.lease_token, *end)).collect();
+    let sql = "SELECT task_name FROM workflow_finish_and_claim('w', $1, 10) WHERE state = 'claimed' ORDER BY task_name";
+    let names: Vec<(String,)> = session.rows(sql.replace("$1", &outcome_array(&outcomes))).await;
+    names.into_iter().map(|(name,)| name).collect()
+}
+
+#[tokio::test]
+async fn what_a_later_report_of_the_call_withdraws_is_not_handed_over() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        // The first report makes `last` begin and withdraws `c`; the second fails the execution.
+        let failing = "tasks:
+  - {name: a, action: demo.a, on_success: last}
+  - {name: b, action: demo.a}
+  - {name: c, action: demo.a, delay: 60, on_success: last}
+  - {name: last, action: demo.a, join: {count: 1, rest: cancel}}
+";
+        for _ in 0..6 {
+            let id = session.begin(failing).await;
+            let [a, b] = session.claim_named(["a", "b"]).await;
+            assert_eq!(report_and_ask(&mut session, &[(&a, "completed"), (&b, "failed")]).await, [""; 0]);
+            session.assert_ended(id, "failed", serde_json::json!(null)).await;
+        }
+        // The first report makes `f` begin and withdraws an item; the second makes the join cancel `f`.
+        let joining = "tasks:
+  - {name: a, action: demo.a, with_items: {items: [1, 2], min_successes: 1, concurrency: 1}, on_success: f}
+  - {name: f, action: demo.a, on_success: j}
+  - {name: b, action: demo.a, on_success: j}
+  - {name: j, action: demo.a, join: {count: 1, rest: cancel}}
+";
+        for _ in 0..6 {
+            session.begin(joining).await;
+            let [a, b] = session.claim_named(["a", "b"]).await;
+            assert_eq!(report_and_ask(&mut session, &[(&a, "completed"), (&b, "completed")]).await, ["j"]);
+        }
+    })
+    .await;
+}

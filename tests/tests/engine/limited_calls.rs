@@ -147,3 +147,32 @@ async fn an_undo_that_the_caller_tries_again_has_a_slot() {
     })
     .await;
 }
+
+/// Several calls take their slots at once. The first is refused or skipped, and what its caller does then withdraws the
+/// others, which have not begun.
+#[tokio::test]
+async fn calls_that_are_withdrawn_before_they_begin_leave_no_slot_behind() {
+    let two_calls = "{name: a, action: demo.inner, limit: site}, {name: b, action: demo.inner, limit: site}";
+    let items = |items: &str| format!("{{name: a, action: demo.inner, limit: site, with_items: {items}}}");
+    for (when_full, tasks) in [
+        ("fail", two_calls.to_owned()),
+        ("fail", items("[1, 2]")),
+        ("skip", items("{items: [1, 2], min_successes: 1}")),
+    ] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            session.run("SELECT workflow_set_limit('site', max_running => 2)").await;
+            session.run("SELECT workflow_tick()").await;
+            let inner =
+                format!("concurrency: {{max: 1, when_full: {when_full}}}\ntasks: [{{name: t, action: demo.a}}]\n");
+            session.define_as("demo.inner", &inner).await;
+            session.run("SELECT workflow_start('demo.inner')").await;
+            for _ in 0..6 {
+                session.begin(&format!("tasks: [{tasks}]\n")).await;
+                assert_eq!(counts(&mut session).await, (Some(0), 0), "{when_full}: {tasks}");
+                assert_sound(&mut session).await;
+            }
+        })
+        .await;
+    }
+}

@@ -360,3 +360,35 @@ async fn a_needless_call_of_a_paused_execution_is_cancelled_after_the_pause() {
     })
     .await;
 }
+
+/// One call or two: a task ends with the report that makes its remaining items needless, before what is reported next.
+#[tokio::test]
+async fn a_task_with_enough_items_ends_before_later_reports_of_the_same_call() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let race = "vars: [{v: none}]
+output_map: [{v: '{{ vars.v }}'}]
+tasks:
+  - {name: a, action: demo.a, with_items: {items: [1, 2, 3], min_successes: 1, rest: cancel_running}, publish: [{v: a}], on_success: c}
+  - {name: b, action: demo.a, publish: [{v: b}], on_success: c}
+  - {name: c, join: {count: 1, rest: cancel}}
+";
+        for calls in [1, 2].repeat(6) {
+            let id = session.begin(race).await;
+            let [first, _, _, b] = session.claim_named(["a", "a", "a", "b"]).await;
+            let outcomes = [(first.task, first.lease_token, "completed"), (b.task, b.lease_token, "completed")];
+            for outcomes in outcomes.chunks(2 / calls) {
+                session.finish(outcomes).await;
+            }
+            session.assert_ended(id, "completed", json!({"v": "a"})).await;
+        }
+        // An item that is reported in the same call is done.
+        let id = session.begin(race).await;
+        let [first, second, ..] = session.claim_named(["a", "a", "a", "b"]).await;
+        let outcomes = [(first.task, first.lease_token, "completed"), (second.task, second.lease_token, "completed")];
+        let states: Vec<String> = session.finish(&outcomes).await.iter().map(|answer| answer.word().to_owned()).collect();
+        assert_eq!(states, ["completed", "completed"]);
+        session.assert_ended(id, "completed", json!({"v": "a"})).await;
+    })
+    .await;
+}
