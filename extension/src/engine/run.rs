@@ -20,6 +20,7 @@ use conductor::expression::Data;
 use conductor::graph::needs::Needs;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, ToIsoString};
 use pgrx::spi::SpiClient;
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -240,6 +241,7 @@ pub fn load_facts(
     let parameters = load_parameters(client, wanted)?;
     let mut tasks = load_tasks(client, wanted, reported)?;
     let mut errors = load_errors(client, wanted)?;
+    let time = LazyCell::new(|| iso_time(now));
     let mut all = Vec::with_capacity(wanted.len());
     for (run, needs) in wanted {
         let variables = (needs.variables || needs.publishes).then(|| as_data(run.variables));
@@ -256,18 +258,23 @@ pub fn load_facts(
             items: BTreeMap::new(),
             undoable: None,
             now: clock::moment(*now),
-            system: needs.system.then(|| system(run, now, errors.remove(&run.id))),
+            system: needs.system.then(|| system(run, &time, errors.remove(&run.id))),
         });
     }
     Ok(all)
 }
 
-/// Builds the value of `system.…`, including the errors so far. The conductor adds the verdict.
-pub fn system(run: &Run, now: &TimestampWithTimeZone, errors: Option<Data>) -> Data {
+/// Returns a time as expressions see it.
+pub fn iso_time(time: &TimestampWithTimeZone) -> Data {
+    Data::from(time.to_iso_string())
+}
+
+/// Builds the value of `system.…` at a time, including the errors so far. The conductor adds the verdict.
+pub fn system(run: &Run, now: &Data, errors: Option<Data>) -> Data {
     Data::from_pairs([
         ("workflow_ref", Data::from(run.graph.reference.as_str())),
         ("execution", Data::from(run.id)),
-        ("now", Data::from(now.to_iso_string())),
+        ("now", now.clone()),
         ("scheduled_for", Data::from(())),
         ("verdict", Data::from(())),
         ("errors", errors.unwrap_or_else(|| Data::from(Vec::<Data>::new()))),

@@ -3,8 +3,7 @@
 
 use crate::engine::advance::Advance;
 use crate::engine::attributes;
-use crate::engine::run::Reports;
-use crate::engine::run::system;
+use crate::engine::run::{Reports, iso_time, system};
 use crate::error::Error;
 use crate::limits::concurrency::{self, Entrant, Wait};
 use crate::limits::take::LimitKey;
@@ -113,7 +112,7 @@ impl Starting {
             items: BTreeMap::new(),
             undoable: Some(Vec::new()),
             now: clock::moment(now),
-            system: workflow.graph.start_needs.system.then(|| system(&run, &now, None)),
+            system: workflow.graph.start_needs.system.then(|| system(&run, &iso_time(&now), None)),
         };
         let (execution, changes) = run.conduct(client, &now, facts, &Reports::default(), |conductor| {
             conductor.start(one.scheduled_for.map(clock::moment), delay);
