@@ -75,6 +75,18 @@ impl Frame<'_> {
     }
 }
 
+/// Returns what the head of every page contains.
+fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { (title) " · pg_workflow" }
+        link rel="stylesheet" href="/assets/console.css";
+        link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+    }
+}
+
 fn frame(title: &str, path: &str, refresh: Option<u64>, person: Markup, main: Markup) -> Markup {
     let here = |address: &str| {
         path == address || address != "/" && path.strip_prefix(address).is_some_and(|rest| rest.starts_with('/'))
@@ -83,12 +95,7 @@ fn frame(title: &str, path: &str, refresh: Option<u64>, person: Markup, main: Ma
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · pg_workflow" }
-                link rel="stylesheet" href="/assets/console.css";
-                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                (head(title))
                 script src="/assets/console.js" defer {}
             }
             body data-refresh=[refresh] {
@@ -136,12 +143,7 @@ pub fn sign_in(trouble: Option<&str>) -> Markup {
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Sign in · pg_workflow" }
-                link rel="stylesheet" href="/assets/console.css";
-                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                (head("Sign in"))
             }
             body.alone {
                 main #main {

@@ -27,6 +27,9 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Statuses of tasks on which the engine itself can report.
+const OPEN: [&str; 2] = ["running", "scheduled"];
+
 /// A report to be passed to the conductor.
 pub struct Taken<'o> {
     /// The outcome reported.
@@ -53,9 +56,9 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
         outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
     advance.load(runs.into_iter().collect())?;
     let (_, taken) = judge(&outcomes, &advance.runs, &BTreeSet::new(), Reporter::Engine);
-    let accepted: BTreeSet<Option<i64>> = taken.values().flatten().map(|report| report.outcome.task).collect();
-    let withdrawn = outcomes.iter().map(|outcome| outcome.task).filter(|task| !accepted.contains(task));
-    advance.batch.leave_slots(withdrawn.flatten());
+    let is_withdrawn =
+        |outcome: &&TaskReport| outcome.row.as_ref().is_some_and(|row| !OPEN.contains(&row.status.as_str()));
+    advance.batch.leave_slots(outcomes.iter().filter(is_withdrawn).filter_map(|outcome| outcome.task));
     let open = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
     let left = report_round(advance, &open, &mut States::new())?;
     let left: BTreeSet<Option<i64>> = left.values().copied().flatten().map(|report| report.outcome.task).collect();
@@ -88,7 +91,7 @@ pub fn judge<'o>(
         let judged = match reporter {
             _ if outcome.is_pending => Ok(TaskEnd::Completed),
             Reporter::Worker(_) => outcome.judge(),
-            Reporter::Engine => outcome.judge_own(&["running", "scheduled"]).ok_or(Ok(String::new())),
+            Reporter::Engine => outcome.judge_own(&OPEN).ok_or(Ok(String::new())),
             Reporter::Operator => outcome.judge_own(&["requested", "scheduled"]).ok_or(Ok(String::new())),
         };
         answers.push(match (judged, &outcome.row, run, node) {
